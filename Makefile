@@ -1,0 +1,74 @@
+# Everything runs in .venv, which the first target that needs it makes and installs. After that no
+# target needs the network: pip runs again only when what requirements.txt and pyproject.toml say has
+# changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Lessons run in the kernel of .venv, whatever kernels the user has.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install lessons lab test notebooks sync repository benchmark clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made with (3.11 or newer)."
+
+lessons: $(STAMP)  ## run every lesson and write readable pages of them to site/
+	@echo "==> Running every lesson in notebooks/ from a clean kernel; pages go to site/"
+	@$(BIN)/python -m tools.notebooks site
+
+lab: $(STAMP)  ## open JupyterLab on the lessons
+	@echo "==> Opening JupyterLab on notebooks/ (Ctrl-C ends it)"
+	@$(BIN)/jupyter lab --notebook-dir=notebooks
+
+test: $(STAMP)  ## check the style, run the tests, run every lesson and compare its outputs
+	@echo "==> ruff check"
+	@$(BIN)/ruff check .
+	@echo "==> ruff format --check"
+	@$(BIN)/ruff format --check .
+	@echo "==> pytest: the tests, then every cell of every lesson against its stored output"
+	@$(BIN)/python -m pytest
+
+notebooks: $(STAMP)  ## run the lessons and store their outputs in place (LESSON=04 for one)
+	@echo "==> Running lessons from a clean kernel and storing their outputs in notebooks/"
+	@$(BIN)/python -m tools.notebooks store $(LESSON)
+
+sync: $(STAMP)  ## copy the package's definitions into the lesson cells that show them
+	@echo "==> Copying the package's definitions into the cells tagged source:NAME"
+	@$(BIN)/python -m tools.sync
+
+repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everywhere
+	@echo "==> Changing the repository's address"
+	@$(BIN)/python -m tools.repository "$(SLUG)"
+
+benchmark: $(STAMP)  ## run the scripts in benchmarks/, one after another
+	@set -e; for script in benchmarks/*.py; do echo "==> $$script"; $(BIN)/python $$script; done
+
+clean:  ## remove site/ and caches (.venv, models/ and data/ stay)
+	@echo "==> Removing site/ and caches; .venv, models/ and data/ stay"
+	@rm -rf site build .pytest_cache .ruff_cache .hypothesis
+	@find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+		-exec rm -rf {} +
+
+# The stamp holds the text of the files that it was made from, so that a fresh copy of the tree, with
+# new times but the same text, does not install again. It is written last: a failed install leaves none.
+$(STAMP): requirements.txt pyproject.toml
+	@if cat $^ | cmp -s - $@; then touch $@; \
+	else rm -f $@ && $(MAKE) --no-print-directory install && cat $^ > $@; fi
+
+# The package is built without isolation, with the setuptools that requirements.txt pins: an isolated
+# build would ask the network for one even when everything is there.
+install:
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || { \
+		$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+			echo "The pinned versions need Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }; \
+		echo "==> Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "==> Installing requirements.txt into $(VENV) (the first time takes minutes)"
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
+	@echo "==> Installing this package, editable"
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

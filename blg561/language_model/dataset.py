@@ -1,0 +1,137 @@
+"""Tokens, lexicon, windows of text, and batches whose rows continue from one to the next."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from blg561.language_model.books import read_text
+
+PLAIN_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
+TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.,;:!?]")
+
+
+def tokenize(text: str) -> list[str]:
+    """Split `text` into lower-case words and the marks . , ; : ! ? ; everything else separates.
+
+    An apostrophe inside a word belongs to it, so "don't" is one token.
+    """
+    return TOKEN.findall(text.translate(PLAIN_QUOTES).lower())
+
+
+class Dataset(torch.utils.data.Dataset):
+    """A book as windows of `seq_length` tokens, each with the same window one token later.
+
+    The first `train_split` of the tokens are the training part, the rest the validation part.
+    The validation part starts with the last training token as its first input, so that every
+    validation token is the target of some window.
+
+    Parameters
+    ----------
+    seq_length : tokens in a window, T.
+    path : a book as `books.find` gives it, or any UTF-8 text.
+    train : the training part, or else the validation part.
+    train_split : share of the tokens that trains, strictly between 0 and 1.
+    device : where the tokens are kept.
+    stride : tokens from the start of one window to the start of the next.
+
+    Attributes
+    ----------
+    unique_data : the lexicon, a list of every word of the whole book, most frequent first.
+    idx_data, data_idx : dicts, index → word and word → index.
+    data : int64 tensor (n + 1,), the indices of the part's n targets and the token before them.
+
+    Raises
+    ------
+    ValueError : a split, length or stride out of range, or a part shorter than one window.
+    BookError : the file is missing, empty or not a text.
+    """
+
+    def __init__(self, seq_length, path, train=True, train_split=0.8, device="cpu", *, stride=1):
+        if not 0 < train_split < 1:
+            raise ValueError(f"train_split must lie strictly between 0 and 1, got {train_split}")
+        if seq_length < 1 or stride < 1:
+            raise ValueError(
+                f"seq_length and stride must be at least 1, got {seq_length} and {stride}"
+            )
+        self.seq_length = seq_length
+        self.stride = stride
+        tokens = self._read_data(path)
+        self.unique_data = self._find_unique(tokens)
+        self.idx_data = dict(enumerate(self.unique_data))
+        self.data_idx = {word: index for index, word in self.idx_data.items()}
+
+        split = int(train_split * len(tokens))
+        part = tokens[:split] if train else tokens[max(split - 1, 0) :]
+        if len(part) < seq_length + 1:
+            name = "training" if train else "validation"
+            raise ValueError(
+                f"a window needs seq_length + 1 = {seq_length + 1} tokens, but the {name} part of "
+                f"{Path(path).name} has {len(part)}"
+            )
+        self.data = torch.tensor([self.data_idx[word] for word in part], device=device)
+
+    def _read_data(self, path) -> list[str]:
+        return tokenize(read_text(path))
+
+    def _find_unique(self, tokens: list[str]) -> list[str]:
+        return [word for word, _ in Counter(tokens).most_common()]
+
+    def __len__(self) -> int:
+        return (len(self.data) - 1 - self.seq_length) // self.stride + 1
+
+    def __getitem__(self, idx) -> tuple[torch.Tensor, torch.Tensor]:
+        """Window number `idx`, or for a slice exactly those token positions: (data, target)."""
+        if isinstance(idx, slice):
+            start, stop, _ = idx.indices(len(self.data) - 1)
+        else:
+            if not -len(self) <= idx < len(self):
+                raise IndexError(f"window {idx} of a dataset with {len(self)} windows")
+            start = (idx % len(self)) * self.stride
+            stop = start + self.seq_length
+        return self.data[start:stop], self.data[start + 1 : stop + 1]
+
+    def counts(self) -> torch.Tensor:
+        """How often each word of the lexicon is a token of this part, int64 (V,)."""
+        return torch.bincount(self.data, minlength=len(self.unique_data))
+
+
+class ContinuingRows(torch.utils.data.Sampler):
+    """Batches under which row i of one batch is followed by row i of the next.
+
+    The part is cut into `batch_size` rows of consecutive text, and batch k holds the k-th window
+    of every row: a hidden state that is carried from batch to batch therefore always belongs to
+    the text just before. Every target occurs exactly once: the last window of the rows is as
+    short as it has to be, and where the rows cannot be equal the first ones are one token longer
+    and make up a last batch of their own.
+
+    Use it as `DataLoader(dataset, batch_sampler=ContinuingRows(dataset, batch_size))`.
+    """
+
+    carries_state = True  # what training and evaluation ask a sampler
+
+    def __init__(self, dataset: Dataset, batch_size: int):
+        self.targets = len(dataset.data) - 1
+        if not 1 <= batch_size <= self.targets:
+            raise ValueError(
+                f"batch_size must be between 1 and the {self.targets} targets, got {batch_size}"
+            )
+        self.batch_size = batch_size
+        self.seq_length = dataset.seq_length
+
+    def __len__(self) -> int:
+        length, longer = divmod(self.targets, self.batch_size)
+        return -(-length // self.seq_length) + (longer > 0)
+
+    def __iter__(self) -> Iterator[list[slice]]:
+        length, longer = divmod(self.targets, self.batch_size)
+        starts = [row * length + min(row, longer) for row in range(self.batch_size)]
+        for begin in range(0, length, self.seq_length):
+            end = min(begin + self.seq_length, length)
+            yield [slice(start + begin, start + end) for start in starts]
+        if longer:
+            yield [slice(start + length, start + length + 1) for start in starts[:longer]]

@@ -1,0 +1,304 @@
+"""Training and exact evaluation of a language model; an interrupted training goes on."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from blg561.language_model import checkpoints
+from blg561.language_model.checkpoints import CheckpointError
+from blg561.language_model.models import map_state
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or its gradient is no longer a finite number."""
+
+
+def new_log() -> dict:
+    """An empty history: a dict of lists, filled by `train_one_epoch`, `evaluate` and `train`.
+
+    Per `log_interval` batches: `step`, `step_loss` (mean since the last entry, nats per token)
+    and `gradient_norm` (largest since the last entry, before clipping). Per epoch: `epoch`,
+    `train_loss`, `learning_rate`, `seconds`. Per evaluation: `validation_epoch`,
+    `validation_loss`.
+    """
+    names = "step step_loss gradient_norm epoch train_loss learning_rate seconds"
+    return {name: [] for name in (names + " validation_epoch validation_loss").split()}
+
+
+def train_one_epoch(
+    model,
+    criterion,
+    optimizer,
+    dataloader,
+    log=None,
+    log_interval=10,
+    grad_clip=False,
+    clip_val=0.25,
+    *,
+    precision="float32",
+) -> float:
+    """One pass over `dataloader`; the mean training loss in nats per token.
+
+    Under `ContinuingRows` the state is carried from batch to batch, without its gradient
+    (truncated backpropagation through time); under any other sampler every window starts from
+    the zero state. The gradient's norm is clipped to `clip_val` if `grad_clip`. `precision`
+    "bfloat16" computes the matrix products of forward and backward in that type.
+
+    Raises TrainingDiverged before a step that would put numbers into the weights that are not
+    finite.
+    """
+    log = new_log() if log is None else log
+    parameters = list(model.parameters())
+    device = parameters[0].device
+    steps_before = log["step"][-1] if log["step"] else 0
+    total, tokens = 0.0, 0
+    recent, largest_norm = [], 0.0
+    state = None
+    model.train()
+    bar = tqdm(dataloader, leave=False, unit="batch")
+    for batch, (data, target) in enumerate(bar, start=1):
+        data, target = data.to(device), target.to(device)
+        state = next_state(model, dataloader, state, len(data))
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits, state = model(data, state)
+            loss = criterion(logits.flatten(0, 1), target.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, clip_val if grad_clip else math.inf)
+        loss, norm = loss.item(), norm.item()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingDiverged(f"batch {batch}: loss {loss}, gradient norm {norm}")
+        optimizer.step()
+
+        total += loss * target.numel()
+        tokens += target.numel()
+        recent.append(loss)
+        largest_norm = max(largest_norm, norm)
+        if batch % log_interval == 0 or batch == len(dataloader):
+            log["step"].append(steps_before + batch)
+            log["step_loss"].append(sum(recent) / len(recent))
+            log["gradient_norm"].append(largest_norm)
+            mean = total / tokens
+            bar.set_postfix(loss=f"{mean:.3f}", perplexity=f"{perplexity(mean):.1f}")
+            recent, largest_norm = [], 0.0
+    return total / tokens
+
+
+@torch.no_grad()
+def evaluate(model, criterion, dataloader, log=None) -> float:
+    """Mean loss of every target in `dataloader`, in nats per token; exp of it is the perplexity.
+
+    In float32 and without dropout. With `ContinuingRows(dataset, 1)` each token of the part is
+    scored exactly once, after all the text before it.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    total, tokens = 0.0, 0
+    state = None
+    for data, target in dataloader:
+        data, target = data.to(device), target.to(device)
+        state = next_state(model, dataloader, state, len(data))
+        logits, state = model(data, state)
+        total += criterion(logits.flatten(0, 1), target.flatten()).item() * target.numel()
+        tokens += target.numel()
+    model.train(was_training)
+    if log is not None:
+        log["validation_loss"].append(total / tokens)
+    return total / tokens
+
+
+def next_state(model, dataloader, state, rows: int):
+    """The state before the next batch: the last one, detached, where the text goes on."""
+    if state is None or not getattr(dataloader.batch_sampler, "carries_state", False):
+        return model.initialize(rows)
+    # contiguous, because the last batch may hold fewer rows; float, because autocast may not
+    return map_state(lambda s: s[:, :rows].detach().float().contiguous(), state)
+
+
+def perplexity(loss: float) -> float:
+    """exp of a mean loss in nats per token; infinite where that overflows."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+def train(
+    trainloader,
+    evalloader,
+    model,
+    optimizer,
+    criterion,
+    nepoch,
+    grad_clip=False,
+    clip_val=0.25,
+    log_interval=10,
+    scheduler=None,
+    eval_during_train=True,
+    eval_interval=1,
+    save_interval=1,
+    model_name="model",
+    *,
+    folder="models",
+    resume=False,
+    precision="auto",
+) -> dict:
+    """Train for `nepoch` epochs, evaluating and saving as it goes; the history as in `new_log`.
+
+    Every `save_interval` epochs, and after the last, `folder/model_name.pt` is written with all
+    that a new process needs to go on: with `resume=True` and that file present, training
+    continues after its last epoch and ends with the very weights that it would have had without
+    the interruption. `scheduler.step()` is called after every epoch (with the validation loss for
+    ReduceLROnPlateau). `precision` is "float32", "bfloat16", or "auto" for whichever a short
+    measurement finds faster; a resumed training keeps the one it had.
+
+    Raises
+    ------
+    TrainingDiverged : a loss or gradient is not finite; names epoch, batch, gradient norm and
+        the checkpoint that is left.
+    CheckpointError : `resume` found a damaged file, or one of another training.
+    ValueError : an interval or a number of epochs below 1, or an unknown precision.
+    """
+    for name, value in dict(
+        nepoch=nepoch,
+        log_interval=log_interval,
+        eval_interval=eval_interval,
+        save_interval=save_interval,
+    ).items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
+    path = Path(folder) / f"{model_name}.pt"
+    lexicon = trainloader.dataset.unique_data
+    recipe = describe(trainloader, model, optimizer, scheduler, nepoch, grad_clip, clip_val)
+    log = new_log()
+    if resume and path.exists():
+        log, precision = restore(path, model, optimizer, scheduler, lexicon, recipe)
+        print(f"{model_name}: resumed after epoch {len(log['epoch'])} of {nepoch}")
+    elif precision == "auto":
+        precision = faster_precision(model)
+
+    for epoch in range(len(log["epoch"]) + 1, nepoch + 1):
+        start = time.perf_counter()
+        learning_rate = optimizer.param_groups[0]["lr"]
+        try:
+            loss = train_one_epoch(
+                model, criterion, optimizer, trainloader, log, log_interval, grad_clip, clip_val,
+                precision=precision,
+            )  # fmt: skip
+            seconds = time.perf_counter() - start
+            if eval_during_train and (epoch % eval_interval == 0 or epoch == nepoch):
+                evaluate(model, criterion, evalloader, log)
+                log["validation_epoch"].append(epoch)
+                if not math.isfinite(log["validation_loss"][-1]):
+                    raise TrainingDiverged(f"validation loss {log['validation_loss'][-1]}")
+        except TrainingDiverged as error:
+            kept = f"the last checkpoint is {path}" if path.exists() else "no checkpoint is left"
+            raise TrainingDiverged(
+                f"{model_name}, epoch {epoch}, {error}; {kept}. "
+                "A smaller learning rate, or clipping the gradient, prevents this."
+            ) from None
+        step_scheduler(scheduler, log)
+        log["epoch"].append(epoch)
+        log["train_loss"].append(loss)
+        log["learning_rate"].append(learning_rate)
+        log["seconds"].append(seconds)
+        print(progress_line(model_name, nepoch, log))
+        if epoch % save_interval == 0 or epoch == nepoch:
+            save_training(path, model, optimizer, scheduler, lexicon, recipe, log, precision)
+    return log
+
+
+def progress_line(model_name: str, nepoch: int, log: dict) -> str:
+    epoch, loss = log["epoch"][-1], log["train_loss"][-1]
+    line = f"{model_name}: epoch {epoch:2d} of {nepoch}, {log['seconds'][-1]:5.1f} s, perplexity "
+    line += f"in training {perplexity(loss):6.1f}"
+    if log["validation_epoch"] and log["validation_epoch"][-1] == epoch:
+        line += f", in validation {perplexity(log['validation_loss'][-1]):6.1f}"
+    return line
+
+
+def step_scheduler(scheduler, log: dict):
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        if log["validation_loss"]:
+            scheduler.step(log["validation_loss"][-1])
+    elif scheduler is not None:
+        scheduler.step()
+
+
+def describe(trainloader, model, optimizer, scheduler, nepoch, grad_clip, clip_val) -> dict:
+    """The recipe of a training, as plain values: what must agree for a checkpoint to go on."""
+    simple = (bool, int, float, str, tuple)
+    settings = {name: v for name, v in optimizer.defaults.items() if isinstance(v, simple)}
+    return {
+        "network": {"class": type(model).__name__, **model.arguments},
+        "optimizer": {"class": type(optimizer).__name__, **settings},
+        "scheduler": type(scheduler).__name__,
+        "epochs": nepoch,
+        "clipping": clip_val if grad_clip else None,
+        "batch_size": getattr(trainloader.batch_sampler, "batch_size", None),
+        "seq_length": trainloader.dataset.seq_length,
+        "training_tokens": len(trainloader.dataset.data) - 1,
+    }
+
+
+def save_training(path, model, optimizer, scheduler, lexicon, recipe, log, precision):
+    device = next(model.parameters()).device
+    contents = checkpoints.model_contents(model, lexicon)
+    contents |= {
+        "optimizer": optimizer.state_dict(),
+        "scheduler": None if scheduler is None else scheduler.state_dict(),
+        "recipe": recipe,
+        "precision": precision,
+        "log": log,
+        "random_state": torch.get_rng_state(),
+        "device_random_state": torch.cuda.get_rng_state() if device.type == "cuda" else None,
+    }
+    checkpoints.save(path, contents)
+
+
+def restore(path, model, optimizer, scheduler, lexicon, recipe) -> tuple[dict, str]:
+    """Put model, optimiser, scheduler and random numbers where `path` left them."""
+    device = next(model.parameters()).device
+    found = checkpoints.load(path, device)
+    if "optimizer" not in found:
+        raise CheckpointError(f"{path} holds a finished network and cannot be trained further")
+    if found["lexicon"] != lexicon:
+        raise CheckpointError(f"{path} was trained on another book: the lexicons differ")
+    different = [name for name in recipe if found["recipe"].get(name) != recipe[name]]
+    if different:
+        was = "; ".join(f"{n} {found['recipe'].get(n)}, now {recipe[n]}" for n in different)
+        raise CheckpointError(f"{path} belongs to another training: it had {was}")
+    model.load_state_dict(found["weights"])
+    optimizer.load_state_dict(found["optimizer"])
+    if scheduler is not None:
+        scheduler.load_state_dict(found["scheduler"])
+    torch.set_rng_state(found["random_state"].cpu())
+    if device.type == "cuda" and found["device_random_state"] is not None:
+        torch.cuda.set_rng_state(found["device_random_state"].cpu())
+    return found["log"], found["precision"]
+
+
+def faster_precision(model) -> str:
+    """ "bfloat16" if products of the output layer's size are faster in it here, else "float32"."""
+    weight = model.output.weight.detach()
+    hidden = weight.new_zeros(700, weight.shape[1])
+
+    def seconds(dtype):
+        a, b = hidden.to(dtype), weight.to(dtype)
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            (a @ b.T).sum().item()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    with suppress(RuntimeError):  # a device without bfloat16
+        if seconds(torch.bfloat16) < 0.8 * seconds(torch.float32):
+            return "bfloat16"
+    return "float32"

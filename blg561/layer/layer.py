@@ -1,0 +1,129 @@
+"""What the recurrent layers have in common: parameters, gradients, and checks of what they are given."""
+
+import operator
+
+import numpy as np
+
+
+class Layer:
+    """Named parameters, the gradients of the last backward pass, and clear errors.
+
+    A subclass lists its parameters in `shapes`, each as the names of its axes: D is the number of
+    input features, H the number of hidden units, "4H" four times that. The parameters are plain
+    attributes. Replace one whenever you like (`layer.Wx = array`), with any float dtype: it is
+    checked at once, and the next call uses it. The layer keeps your array, not a copy, and a cache
+    refers to the parameters it was made with, so change none in place between a forward pass and
+    its backward pass.
+
+    in_size, out_size: D and H, integers of at least 1.
+    rng: an integer seed or a `numpy.random.Generator`. The same seed gives the same parameters, None
+        gives other ones each time, and NumPy's global state is never used.
+    dtype: of the parameters. A result has the dtype that its inputs and the parameters give, so
+        float32 inputs need float32 parameters for a float32 result.
+
+    Weights start uniform in ±1/√H, so that the products with h neither drown nor saturate the
+    non-linearity (as in PyTorch's recurrent layers), and biases at 0.
+
+    Raises TypeError for what is not an array of floats (or a size that is no integer) and
+    ValueError for a wrong shape. Both say what was expected and what came.
+    """
+
+    shapes: dict[str, str] = {}
+
+    def __init__(self, in_size, out_size, rng=None, dtype=np.float64):
+        D = _size("in_size", in_size)
+        H = _size("out_size", out_size)
+        if not np.issubdtype(dtype, np.floating):
+            raise TypeError(f"dtype: expected a float type such as numpy.float32, got {dtype!r}")
+        self.in_size = D
+        self.out_size = H
+        self._sizes = {"D": D, "H": H, "2H": 2 * H, "4H": 4 * H}
+        rng = np.random.default_rng(rng)
+        bound = 1 / np.sqrt(H)
+        for name, axes in self.shapes.items():
+            shape = [self._sizes[axis] for axis in axes.split()]
+            start = rng.uniform(-bound, bound, shape) if name.startswith("W") else np.zeros(shape)
+            setattr(self, name, start.astype(dtype))
+        self.grad = {}
+        self.cache = None
+
+    @property
+    def parameters(self):
+        """The parameters by name, for an optimiser: `p -= step * layer.grad["d" + name]`."""
+        return {name: getattr(self, name) for name in self.shapes}
+
+    def __setattr__(self, name, value):
+        if name in self.shapes:
+            value = self.check(name, value, self.shapes[name])
+        super().__setattr__(name, value)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.in_size}, {self.out_size})"
+
+    def check(self, name, array, axes, **sizes):
+        """`array` itself if it holds floats and has these axes, or an error that calls it `name`.
+
+        axes: the axes' names, "N T D". The sizes of D, H, 2H and 4H are the layer's own, others can
+            be given (`N=32`), and an axis of no known size needs at least one entry.
+        """
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}: expected a NumPy array of floats, got {_typename(array)}")
+        if not np.issubdtype(array.dtype, np.floating):
+            raise TypeError(f"{name}: expected an array of floats, got dtype {array.dtype}")
+        known = {**self._sizes, **sizes}
+        axes = axes.split()
+        expected = [known.get(axis) for axis in axes]
+        fits = array.ndim == len(axes) and all(
+            came == size if size else came >= 1
+            for came, size in zip(array.shape, expected, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join(
+                f"{axis} = {size}" if size else f"{axis} ≥ 1"
+                for axis, size in zip(axes, expected, strict=True)
+            )
+            raise ValueError(f"{name}: expected shape ({wanted}), got {array.shape}")
+        return np.asarray(array)  # a matrix or a masked array would give `*` another meaning
+
+    def check_cache(self, cache, length):
+        """`cache` itself if it can be what this layer's `forward_step` returned."""
+        if not isinstance(cache, tuple) or len(cache) != length:
+            raise TypeError(
+                f"cache: expected the one that {type(self).__name__}.forward_step returned, "
+                f"got {_typename(cache)}"
+            )
+        return cache
+
+    def time_major(self, x, h0):
+        """Checks the input of a sequence and lays it out with time first, in arrays of its own.
+
+        x (N, T, D), h0 (N, H) → x (T, N, D), h (T + 1, N, H) with h[0] = h0 and the rest to be filled.
+        """
+        x = self.check("x", x, "N T D")
+        N, T, _ = x.shape
+        h0 = self.check("h0", h0, "N H", N=N)
+        self.cache = None  # makes room for the cache of the call that starts here
+        dtype = np.result_type(x, h0, *self.parameters.values())
+        h = np.empty((T + 1, N, self.out_size), dtype)
+        h[0] = h0
+        return x.swapaxes(0, 1).astype(dtype, order="C"), h
+
+    def kept(self):
+        """What the last `forward` kept for `backward`."""
+        if self.cache is None:
+            raise RuntimeError(f"{type(self).__name__}.backward needs a call of forward before it")
+        return self.cache
+
+
+def _size(name, value):
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {_typename(value)}") from None
+    if size < 1:
+        raise ValueError(f"{name}: expected at least 1, got {size}")
+    return size
+
+
+def _typename(value):
+    return f"{type(value).__name__} {value!r}"[:80]

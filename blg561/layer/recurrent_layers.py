@@ -1,0 +1,300 @@
+"""RNN, LSTM and GRU: every equation of the forward and the backward pass is a line of code.
+
+N sequences of T steps, D features of an input, H hidden units. Vectors are rows, so a step's input x
+is (N, D) and products go from the right, x @ Wx. dX is the gradient of the loss with respect to X
+and has X's shape. The comment at a line's end is the number of its equation in the lessons.
+
+The step methods define a layer. The sequence methods do the same for T steps, but take every product
+that does not wait for the step before out of the loop: T·N rows go through a weight in one product.
+"""
+
+import numpy as np
+
+from blg561.layer.layer import Layer
+
+
+@np.errstate(over="ignore")  # where e^(-a) overflows to ∞, 1 / (1 + ∞) = 0 is the right answer
+def sigmoid(a):
+    """σ(a) = 1 / (1 + e^(-a)), element by element."""
+    return 1 / (1 + np.exp(-a))
+
+
+def split(a, parts):
+    """a (N, parts·H) → its blocks of H columns from left to right, each a view (N, H)."""
+    return a.reshape(len(a), parts, -1).swapaxes(0, 1)
+
+
+def rows(x):
+    """x (T, N, D) → (T·N, D): the rows of all time steps below each other, for one product."""
+    return x.reshape(-1, x.shape[-1])
+
+
+class RNNLayer(Layer):
+    """h_t = tanh(x_t Wx + h_{t-1} Wh + b), the simple recurrent layer (Elman, 1990).
+
+    Wx (D, H), Wh (H, H), b (H,).
+    """
+
+    shapes = {"Wx": "D H", "Wh": "H H", "b": "H"}
+
+    def forward_step(self, x, prev_h):
+        """x (N, D), prev_h (N, H) → next_h (N, H) and the cache that `backward_step` needs."""
+        x = self.check("x", x, "N D")
+        prev_h = self.check("prev_h", prev_h, "N H", N=len(x))
+        Wx, Wh, b = self.Wx, self.Wh, self.b
+        a = x @ Wx + prev_h @ Wh + b  # (RNN.1)
+        next_h = np.tanh(a)  # (RNN.2)
+        return next_h, (x.copy(), prev_h.copy(), next_h.copy(), Wx, Wh)
+
+    def backward_step(self, dnext_h, cache):
+        """dnext_h (N, H) → dx (N, D), dprev_h (N, H), dWx (D, H), dWh (H, H), db (H,)."""
+        x, prev_h, next_h, Wx, Wh = self.check_cache(cache, 5)
+        dnext_h = self.check("dnext_h", dnext_h, "N H", N=len(x))
+        da = dnext_h * (1 - next_h**2)  # (RNN.3)
+        dx = da @ Wx.T  # (RNN.4)
+        dprev_h = da @ Wh.T  # (RNN.5)
+        dWx = x.T @ da  # (RNN.6)
+        dWh = prev_h.T @ da  # (RNN.7)
+        db = da.sum(axis=0)  # (RNN.8)
+        return dx, dprev_h, dWx, dWh, db
+
+    def forward(self, x, h0):
+        """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step."""
+        x, h = self.time_major(x, h0)
+        Wx, Wh, b = self.Wx, self.Wh, self.b
+        xa = (rows(x) @ Wx + b).reshape(h[1:].shape)  # (RNN.1) but for h, all steps at once
+        for t in range(len(x)):
+            a = xa[t] + h[t] @ Wh  # (RNN.1)
+            h[t + 1] = np.tanh(a)  # (RNN.2)
+        self.cache = x, h, Wx, Wh
+        return h[1:].swapaxes(0, 1).copy()
+
+    def backward(self, dh):
+        """dh (N, T, H) → `self.grad`: dx (N, T, D), dh0 (N, H), dWx, dWh, db."""
+        x, h, Wx, Wh = self.kept()
+        Wh = np.asfortranarray(Wh)  # lays Wh.T out row by row, for the products of the loop
+        T, N, _ = x.shape
+        dh = self.check("dh", dh, "N T H", N=N, T=T)
+        da = np.empty(h[1:].shape, np.result_type(h, dh))
+        dprev_h = np.zeros_like(da[0])
+        for t in reversed(range(T)):
+            dnext_h = dh[:, t] + dprev_h  # (RNN.9)
+            da[t] = dnext_h * (1 - h[t + 1] ** 2)  # (RNN.3)
+            dprev_h = da[t] @ Wh.T  # (RNN.5)
+        dx = rows(da) @ Wx.T  # (RNN.4)
+        dWx = rows(x).T @ rows(da)  # (RNN.10)
+        dWh = rows(h[:-1]).T @ rows(da)  # (RNN.11)
+        db = rows(da).sum(axis=0)  # (RNN.12)
+        dx = dx.reshape(x.shape).swapaxes(0, 1)
+        self.grad = {"dx": dx, "dh0": dprev_h, "dWx": dWx, "dWh": dWh, "db": db}
+        return self.grad
+
+
+class LSTMLayer(Layer):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
+
+    Wx (D, 4H), Wh (H, 4H), b (4H,), with the blocks of columns in the order input, forget, output
+    gate, candidate. `forward` starts from the cell state 0.
+
+    forget_bias: where the forget gate's bias starts. At 1 the gate starts more open than closed, so
+        that the cell state is kept and its gradient gets through (Jozefowicz et al., 2015).
+    """
+
+    shapes = {"Wx": "D 4H", "Wh": "H 4H", "b": "4H"}
+
+    def __init__(self, in_size, out_size, rng=None, dtype=np.float64, forget_bias=1.0):
+        super().__init__(in_size, out_size, rng, dtype)
+        self.b[self.out_size : 2 * self.out_size] = forget_bias
+
+    def forward_step(self, x, prev_h, prev_c):
+        """x (N, D), prev_h (N, H), prev_c (N, H) → next_h (N, H), next_c (N, H) and the cache."""
+        x = self.check("x", x, "N D")
+        prev_h = self.check("prev_h", prev_h, "N H", N=len(x))
+        prev_c = self.check("prev_c", prev_c, "N H", N=len(x))
+        Wx, Wh, b = self.Wx, self.Wh, self.b
+        a = x @ Wx + prev_h @ Wh + b  # (LSTM.1)
+        next_h, next_c, gates = lstm_cell(a, prev_c.copy())
+        return next_h, next_c, (x.copy(), prev_h.copy(), gates, Wx, Wh)
+
+    def backward_step(self, dnext_h, dnext_c, cache):
+        """dnext_h (N, H), dnext_c (N, H) → dx, dprev_h, dprev_c, dWx, dWh, db."""
+        x, prev_h, gates, Wx, Wh = self.check_cache(cache, 5)
+        dnext_h = self.check("dnext_h", dnext_h, "N H", N=len(x))
+        dnext_c = self.check("dnext_c", dnext_c, "N H", N=len(x))
+        da, dprev_c = lstm_cell_backward(dnext_h, dnext_c, gates)
+        dx = da @ Wx.T  # (LSTM.20)
+        dprev_h = da @ Wh.T  # (LSTM.21)
+        dWx = x.T @ da  # (LSTM.22)
+        dWh = prev_h.T @ da  # (LSTM.23)
+        db = da.sum(axis=0)  # (LSTM.24)
+        return dx, dprev_h, dprev_c, dWx, dWh, db
+
+    def forward(self, x, h0):
+        """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step."""
+        x, h = self.time_major(x, h0)
+        Wx, Wh, b = self.Wx, self.Wh, self.b
+        T, N, _ = x.shape
+        xa = (rows(x) @ Wx + b).reshape(T, N, -1)  # (LSTM.1) but for h, all steps at once
+        c = np.zeros_like(h[0])
+        gates = [None] * T
+        for t in range(T):
+            a = xa[t] + h[t] @ Wh  # (LSTM.1)
+            h[t + 1], c, gates[t] = lstm_cell(a, c)
+        self.cache = x, h, gates, Wx, Wh
+        return h[1:].swapaxes(0, 1).copy()
+
+    def backward(self, dh):
+        """dh (N, T, H) → `self.grad`: dx (N, T, D), dh0 (N, H), dWx, dWh, db."""
+        x, h, gates, Wx, Wh = self.kept()
+        Wh = np.asfortranarray(Wh)  # lays Wh.T out row by row, for the products of the loop
+        T, N, _ = x.shape
+        dh = self.check("dh", dh, "N T H", N=N, T=T)
+        da = np.empty((T, N, Wh.shape[1]), np.result_type(h, dh))
+        dprev_h = np.zeros(h[0].shape, da.dtype)
+        dprev_c = np.zeros(h[0].shape, da.dtype)
+        for t in reversed(range(T)):
+            dnext_h = dh[:, t] + dprev_h  # (LSTM.25)
+            da[t], dprev_c = lstm_cell_backward(dnext_h, dprev_c, gates[t])
+            dprev_h = da[t] @ Wh.T  # (LSTM.21)
+        dx = rows(da) @ Wx.T  # (LSTM.20)
+        dWx = rows(x).T @ rows(da)  # (LSTM.26)
+        dWh = rows(h[:-1]).T @ rows(da)  # (LSTM.27)
+        db = rows(da).sum(axis=0)  # (LSTM.28)
+        dx = dx.reshape(x.shape).swapaxes(0, 1)
+        self.grad = {"dx": dx, "dh0": dprev_h, "dWx": dWx, "dWh": dWh, "db": db}
+        return self.grad
+
+
+def lstm_cell(a, prev_c):
+    """a (N, 4H), prev_c (N, H) → next_h (N, H), next_c (N, H) and what the backward needs."""
+    a_i, a_f, a_o, a_g = split(a, 4)
+    input = sigmoid(a_i)  # (LSTM.2)
+    forget = sigmoid(a_f)  # (LSTM.3)
+    output = sigmoid(a_o)  # (LSTM.4)
+    candidate = np.tanh(a_g)  # (LSTM.5)
+    next_c = forget * prev_c + input * candidate  # (LSTM.6)
+    tanh_c = np.tanh(next_c)  # (LSTM.7)
+    next_h = output * tanh_c  # (LSTM.8)
+    return next_h, next_c, (input, forget, output, candidate, prev_c, tanh_c)
+
+
+def lstm_cell_backward(dnext_h, dnext_c, gates):
+    """dnext_h (N, H), dnext_c (N, H) → da (N, 4H), dprev_c (N, H)."""
+    input, forget, output, candidate, prev_c, tanh_c = gates
+    doutput = dnext_h * tanh_c  # (LSTM.9)
+    dtanh_c = dnext_h * output  # (LSTM.10)
+    dc = dnext_c + dtanh_c * (1 - tanh_c**2)  # (LSTM.11)
+    dforget = dc * prev_c  # (LSTM.12)
+    dprev_c = dc * forget  # (LSTM.13)
+    dinput = dc * candidate  # (LSTM.14)
+    dcandidate = dc * input  # (LSTM.15)
+    da_i = dinput * input * (1 - input)  # (LSTM.16)
+    da_f = dforget * forget * (1 - forget)  # (LSTM.17)
+    da_o = doutput * output * (1 - output)  # (LSTM.18)
+    da_g = dcandidate * (1 - candidate**2)  # (LSTM.19)
+    return np.concatenate([da_i, da_f, da_o, da_g], axis=1), dprev_c
+
+
+class GRULayer(Layer):
+    """Gated recurrent unit (Cho et al., 2014), the reset gate before the matrix product.
+
+    Wx (D, 2H), Wh (H, 2H), b (2H,), with the blocks of columns in the order update, reset gate, and
+    for the candidate Wxi (D, H), Whi (H, H), bi (H,). PyTorch's `nn.GRU` applies the reset gate
+    after the product with Whi: the two are different functions.
+    """
+
+    shapes = {"Wx": "D 2H", "Wh": "H 2H", "b": "2H", "Wxi": "D H", "Whi": "H H", "bi": "H"}
+
+    def forward_step(self, x, prev_h):
+        """x (N, D), prev_h (N, H) → next_h (N, H) and the cache that `backward_step` needs."""
+        x = self.check("x", x, "N D")
+        prev_h = self.check("prev_h", prev_h, "N H", N=len(x))
+        Wx, Wh, b, Wxi, Whi, bi = self.parameters.values()
+        a = x @ Wx + prev_h @ Wh + b  # (GRU.1)
+        xi = x @ Wxi + bi  # (GRU.5)
+        next_h, reset_h, gates = gru_cell(a, xi, prev_h, Whi)
+        return next_h, (x.copy(), prev_h.copy(), reset_h, gates, Wx, Wh, Wxi, Whi)
+
+    def backward_step(self, dnext_h, cache):
+        """dnext_h (N, H) → dx, dprev_h, dWx, dWh, db, dWxi, dWhi, dbi."""
+        x, prev_h, reset_h, gates, Wx, Wh, Wxi, Whi = self.check_cache(cache, 8)
+        dnext_h = self.check("dnext_h", dnext_h, "N H", N=len(x))
+        da, dai, dprev_h = gru_cell_backward(dnext_h, prev_h, gates, Whi)
+        dx = da @ Wx.T + dai @ Wxi.T  # (GRU.18)
+        dprev_h = dprev_h + da @ Wh.T  # (GRU.19)
+        dWx = x.T @ da  # (GRU.20)
+        dWh = prev_h.T @ da  # (GRU.21)
+        db = da.sum(axis=0)  # (GRU.22)
+        dWxi = x.T @ dai  # (GRU.23)
+        dWhi = reset_h.T @ dai  # (GRU.24)
+        dbi = dai.sum(axis=0)  # (GRU.25)
+        return dx, dprev_h, dWx, dWh, db, dWxi, dWhi, dbi
+
+    def forward(self, x, h0):
+        """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step."""
+        x, h = self.time_major(x, h0)
+        Wx, Wh, b, Wxi, Whi, bi = self.parameters.values()
+        T, N, _ = x.shape
+        xa = (rows(x) @ Wx + b).reshape(T, N, -1)  # (GRU.1) but for h, all steps at once
+        xi = (rows(x) @ Wxi + bi).reshape(T, N, -1)  # (GRU.5), all steps at once
+        reset_h = np.empty_like(h[1:])
+        gates = [None] * T
+        for t in range(T):
+            a = xa[t] + h[t] @ Wh  # (GRU.1)
+            h[t + 1], reset_h[t], gates[t] = gru_cell(a, xi[t], h[t], Whi)
+        self.cache = x, h, reset_h, gates, Wx, Wh, Wxi, Whi
+        return h[1:].swapaxes(0, 1).copy()
+
+    def backward(self, dh):
+        """dh (N, T, H) → `self.grad`: dx (N, T, D), dh0 (N, H), dWx, dWh, db, dWxi, dWhi, dbi."""
+        x, h, reset_h, gates, Wx, Wh, Wxi, Whi = self.kept()
+        Wh = np.asfortranarray(Wh)  # lays Wh.T out row by row, for the products of the loop
+        Whi = np.asfortranarray(Whi)
+        T, N, _ = x.shape
+        dh = self.check("dh", dh, "N T H", N=N, T=T)
+        dtype = np.result_type(h, dh)
+        da = np.empty((T, N, Wh.shape[1]), dtype)
+        dai = np.empty(reset_h.shape, dtype)
+        dprev_h = np.zeros(h[0].shape, dtype)
+        for t in reversed(range(T)):
+            dnext_h = dh[:, t] + dprev_h  # (GRU.26)
+            da[t], dai[t], dprev_h = gru_cell_backward(dnext_h, h[t], gates[t], Whi)
+            dprev_h += da[t] @ Wh.T  # (GRU.19)
+        dx = rows(da) @ Wx.T  # (GRU.18)
+        dx += rows(dai) @ Wxi.T  # (GRU.18)
+        dWx = rows(x).T @ rows(da)  # (GRU.27)
+        dWh = rows(h[:-1]).T @ rows(da)  # (GRU.28)
+        db = rows(da).sum(axis=0)  # (GRU.29)
+        dWxi = rows(x).T @ rows(dai)  # (GRU.30)
+        dWhi = rows(reset_h).T @ rows(dai)  # (GRU.31)
+        dbi = rows(dai).sum(axis=0)  # (GRU.32)
+        dx = dx.reshape(x.shape).swapaxes(0, 1)
+        self.grad = {"dx": dx, "dh0": dprev_h, "dWx": dWx, "dWh": dWh, "db": db}
+        self.grad |= {"dWxi": dWxi, "dWhi": dWhi, "dbi": dbi}
+        return self.grad
+
+
+def gru_cell(a, xi, prev_h, Whi):
+    """a (N, 2H), xi (N, H), prev_h (N, H) → next_h (N, H), reset_h (N, H) and the gates."""
+    a_z, a_r = split(a, 2)
+    update = sigmoid(a_z)  # (GRU.2)
+    reset = sigmoid(a_r)  # (GRU.3)
+    reset_h = reset * prev_h  # (GRU.4)
+    ai = xi + reset_h @ Whi  # (GRU.5)
+    candidate = np.tanh(ai)  # (GRU.6)
+    next_h = update * prev_h + (1 - update) * candidate  # (GRU.7)
+    return next_h, reset_h, (update, reset, candidate)
+
+
+def gru_cell_backward(dnext_h, prev_h, gates, Whi):
+    """dnext_h (N, H) → da (N, 2H), dai (N, H), and dprev_h (N, H) but for its part through a."""
+    update, reset, candidate = gates
+    dupdate = dnext_h * (prev_h - candidate)  # (GRU.8)
+    dcandidate = dnext_h * (1 - update)  # (GRU.9)
+    dai = dcandidate * (1 - candidate**2)  # (GRU.10)
+    dreset_h = dai @ Whi.T  # (GRU.11)
+    dreset = dreset_h * prev_h  # (GRU.12)
+    da_z = dupdate * update * (1 - update)  # (GRU.14)
+    da_r = dreset * reset * (1 - reset)  # (GRU.15)
+    dprev_h = dnext_h * update + dreset_h * reset  # (GRU.13)
+    return np.concatenate([da_z, da_r], axis=1), dai, dprev_h

@@ -1,0 +1,97 @@
+"""Files of networks: what was saved comes back, what is not ours is refused."""
+
+import os
+import pickle
+
+import pytest
+import torch
+
+from blg561.language_model import checkpoints
+from blg561.language_model.checkpoints import CheckpointError
+from blg561.language_model.models import GatedModel, RNNModel
+
+LEXICON = ["the", "sea", ".", "ship"]
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    model = GatedModel(4, 6, 6, 2, tie_weights=True, cell="gru")
+    path = tmp_path / "model.pt"
+    checkpoints.save(path, checkpoints.model_contents(model, LEXICON))
+    return path, model
+
+
+def test_network_and_lexicon_come_back(saved):
+    path, model = saved
+    loaded, lexicon = checkpoints.load_model(path)
+    assert lexicon == LEXICON and not loaded.training
+    assert loaded.arguments == model.arguments
+    words = torch.tensor([[0, 1, 3, 2]])
+    model.eval()
+    assert torch.equal(loaded(words, loaded.initialize(1))[0], model(words, model.initialize(1))[0])
+
+
+def test_every_damaged_byte_range_is_noticed(saved, tmp_path):
+    path, _ = saved
+    whole = path.read_bytes()
+    start = whole.index(b"\x3c", 1000)  # anywhere inside the stored weights will do
+    for name, content in {
+        "empty": b"",
+        "half": whole[: len(whole) // 2],
+        "tail": whole[:-10],
+        "flipped": whole[:start] + bytes([whole[start] ^ 1]) + whole[start + 1 :],
+        "page": b"<!doctype html><title>404</title>",
+    }.items():
+        damaged = tmp_path / f"{name}.pt"
+        damaged.write_bytes(content)
+        with pytest.raises(CheckpointError, match=f"{name}.pt is damaged"):
+            checkpoints.load(damaged)
+
+
+def test_missing_and_foreign_files(tmp_path):
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint .*nowhere.pt"):
+        checkpoints.load(tmp_path / "nowhere.pt")
+    torch.save({"weights": torch.ones(3)}, tmp_path / "foreign.pt")
+    with pytest.raises(CheckpointError, match="PyTorch file, but not a checkpoint"):
+        checkpoints.load(tmp_path / "foreign.pt")
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_code_in_a_file_is_not_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": checkpoints.FORMAT, "weights": Payload()}, "evil.pt")
+    (tmp_path / "evil.pickle").write_bytes(pickle.dumps(Payload()))
+    for name in ("evil.pt", "evil.pickle"):
+        with pytest.raises(CheckpointError):
+            checkpoints.load(tmp_path / name)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_contents_that_do_not_fit_together(tmp_path):
+    contents = checkpoints.model_contents(RNNModel(4, 6, 6), LEXICON)
+    for change, message in [
+        ({"class": "Transformer"}, "does not describe a network of ours"),
+        ({"arguments": contents["arguments"] | {"hidden_size": 7}}, "does not describe"),
+        ({"lexicon": LEXICON[:3]}, "holds 3 words for a network of 4"),
+    ]:
+        checkpoints.save(tmp_path / "x.pt", contents | change)
+        with pytest.raises(CheckpointError, match=message):
+            checkpoints.load_model(tmp_path / "x.pt")
+
+
+def test_a_failed_write_keeps_the_old_file(saved, monkeypatch):
+    path, _ = saved
+    before = path.read_bytes()
+
+    def full_disk(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(path, {"weights": {}})
+    assert path.read_bytes() == before

@@ -1,0 +1,118 @@
+"""Sampling from the output distribution, with temperature, top-k, top-p and a seed."""
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blg561.language_model.generation import as_text, distribution, generate
+from blg561.language_model.models import RNNModel
+
+WORDS = ["the", "garden", "gardens", "harbour", ".", "ships"]
+TO_INDEX = {word: i for i, word in enumerate(WORDS)}
+TO_WORD = dict(enumerate(WORDS))
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(3)
+    return RNNModel(len(WORDS), 8, 8, 1, dropout=0.5)
+
+
+def sample(model, data="the garden", len_hist=2, len_gen=12, **options):
+    return generate(model, data, TO_INDEX, TO_WORD, len_hist, len_gen, **options)
+
+
+def test_words_are_drawn_from_the_output_distribution(model):
+    with torch.no_grad():
+        model.eval()
+        logits, _ = model(torch.tensor([[0, 1]]), model.initialize(1))
+    expected = torch.softmax(logits[0, -1], 0)
+    draws = 3000
+    torch.manual_seed(0)
+    counts = Counter(sample(model, len_gen=1)[0] for _ in range(draws))
+    for word, p in zip(WORDS, expected.tolist(), strict=True):
+        assert abs(counts[word] / draws - p) < 5 * (p * (1 - p) / draws) ** 0.5
+
+
+def test_each_word_is_read_back(model):
+    """Greedy text equals the arg-max chain of whole-prefix forward passes."""
+    words = sample(model, len_gen=8, top_k=1)
+    prefix = [0, 1]
+    for word in words:
+        with torch.no_grad():
+            logits, _ = model.eval()(torch.tensor([prefix]), model.initialize(1))
+        assert TO_INDEX[word] == logits[0, -1].argmax()
+        prefix.append(TO_INDEX[word])
+
+
+def test_a_seed_repeats_the_text_and_leaves_the_global_state_alone(model):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = sample(model, len_gen=30, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert sample(model, len_gen=30, seed=1) == first
+    assert sample(model, len_gen=30, seed=2) != first
+
+
+def test_only_the_last_words_are_history(model):
+    long = sample(model, "ships . ships the garden", len_hist=2, seed=1)
+    assert long == sample(model, ["the", "garden"], seed=1)
+    assert long == sample(model, torch.tensor([5, 0, 1]), seed=1)
+    assert model.training  # as it was found
+
+
+logits_of_six = st.lists(st.floats(-4, 4), min_size=6, max_size=6).map(torch.tensor)
+
+
+@given(logits_of_six, st.floats(0.1, 5))
+def test_temperature_divides_the_logits(logits, temperature):
+    p = distribution(logits, temperature=temperature)
+    assert torch.allclose(
+        p, torch.exp(logits / temperature) / torch.exp(logits / temperature).sum()
+    )
+
+
+@given(logits_of_six, st.integers(1, 8))
+def test_top_k_keeps_the_k_likeliest(logits, k):
+    p, full = distribution(logits, top_k=k), torch.softmax(logits, 0)
+    assert (p > 0).sum() == min(k, 6)
+    assert full[p > 0].min() >= full[p == 0].max() if k < 6 else True
+    assert p.sum() == pytest.approx(1)
+
+
+@given(logits_of_six, st.floats(0.01, 1))
+def test_top_p_keeps_the_fewest_words_that_reach_p(logits, top_p):
+    p, full = distribution(logits, top_p=top_p), torch.softmax(logits, 0)
+    kept = full[p > 0]
+    assert kept.sum() >= top_p - 1e-5
+    assert kept.sum() - kept.min() < top_p + 1e-5
+    assert torch.allclose(p[p > 0], kept / kept.sum(), atol=1e-6)
+
+
+def test_unknown_prompt_word_names_the_closest(model):
+    with pytest.raises(ValueError, match=r"'gardn' is not in the lexicon.*garden"):
+        sample(model, "the gardn")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0}, "temperature must be above 0"),
+        ({"temperature": float("nan")}, "temperature must be above 0"),
+        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"top_p": 1.2}, "top_p must be above 0 and at most 1"),
+        ({"len_hist": 3}, "len_hist must be between 1 and the 2 words, got 3"),
+        ({"len_gen": 0}, "len_gen must be at least 1"),
+    ],
+)
+def test_parameters_out_of_range(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        sample(model, **options)
+
+
+def test_text_is_set_like_a_sentence():
+    words = "it is ; and so . ! the garden , who ?".split()
+    assert as_text(words) == "It is; and so.! The garden, who?"

@@ -1,0 +1,145 @@
+"""The two networks against their equations, and what dropout, tying and the bias promise."""
+
+import pytest
+import torch
+
+from blg561.language_model.models import GatedModel, LockedDropout, RNNModel, map_state
+
+V, E, H = 11, 6, 5
+
+
+def build(kind, **arguments):
+    torch.manual_seed(0)
+    arguments = {"embed_size": E, "hidden_size": H, "hidden_layers": 2, "dropout": 0.0} | arguments
+    if kind == "rnn":
+        return RNNModel(V, **arguments)
+    return GatedModel(V, cell=kind, **arguments)
+
+
+def by_hand(kind, model, words):
+    """Logits for one row of words, from the equations, a step at a time."""
+    h = [torch.zeros(H) for _ in model.layers]
+    c = [torch.zeros(H) for _ in model.layers]
+    logits = []
+    for word in words:
+        x = model.embedding.weight[word]
+        for n, layer in enumerate(model.layers):
+            from_x = layer.weight_ih_l0 @ x + layer.bias_ih_l0
+            from_h = layer.weight_hh_l0 @ h[n] + layer.bias_hh_l0
+            if kind == "rnn":
+                h[n] = torch.tanh(from_x + from_h)
+            elif kind == "lstm":
+                i, f, g, o = (from_x + from_h).chunk(4)
+                c[n] = torch.sigmoid(f) * c[n] + torch.sigmoid(i) * torch.tanh(g)
+                h[n] = torch.sigmoid(o) * torch.tanh(c[n])
+            else:
+                (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3), from_h.chunk(3)
+                z = torch.sigmoid(xz + hz)
+                h[n] = (1 - z) * torch.tanh(xn + torch.sigmoid(xr + hr) * hn) + z * h[n]
+            x = h[n]
+        logits.append(model.output.weight @ x + model.output.bias)
+    return torch.stack(logits)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_logits_follow_the_equations(kind):
+    model = build(kind)
+    words = torch.randint(V, (3, 7))
+    logits, _ = model(words, model.initialize(3))
+    assert logits.shape == (3, 7, V)
+    for row in range(3):
+        torch.testing.assert_close(logits[row], by_hand(kind, model, words[row]))
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_a_carried_state_continues_the_text(kind):
+    model = build(kind)
+    words = torch.randint(V, (3, 8))
+    whole, end = model(words, model.initialize(3))
+    first, state = model(words[:, :5], model.initialize(3))
+    second, state = model(words[:, 5:], state)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+    map_state(lambda s: s.shape == (2, 3, H) or pytest.fail(str(s.shape)), state)
+    torch.testing.assert_close(state, end)
+
+
+def test_tied_weights_are_one_matrix_that_trains_once():
+    model = build("lstm", embed_size=H, tie_weights=True)
+    assert model.output.weight is model.embedding.weight
+    names = [name for name, _ in model.named_parameters()]
+    assert "embedding.weight" in names and "output.weight" not in names
+    with pytest.raises(ValueError, match=r"embed_size = hidden_size, got 6 and 5"):
+        build("lstm", tie_weights=True)
+
+
+def test_locked_dropout_switches_a_feature_off_for_all_time_steps():
+    torch.manual_seed(1)
+    x = torch.ones(50, 9, 40)
+    dropped = LockedDropout(0.4).train()(x)
+    assert (dropped == dropped[:, :1]).all()
+    assert not (dropped == dropped[:1]).all()  # rows have masks of their own
+    assert set(dropped.unique().tolist()) == {0.0, torch.tensor(1 / 0.6).item()}
+    # 2000 independent masks: the mean stays within five standard errors of 1
+    assert abs(dropped.mean() - 1) < 5 * (0.4 / 0.6 / 2000) ** 0.5
+    assert LockedDropout(0.4).eval()(x) is x
+
+
+def test_embedding_dropout_takes_a_word_wherever_it_stands():
+    torch.manual_seed(2)
+    model = build("rnn", embedding_dropout=0.5).train()
+    words = torch.arange(V).repeat(4, 3)
+    vectors = model.embed(words).view(4, 3, V, E)
+    off = (vectors == 0).all(-1)
+    assert (off == off[0, 0]).all()
+    assert 0 < off[0, 0].sum() < V
+    kept = vectors[0, 0][~off[0, 0]]
+    torch.testing.assert_close(kept, 2 * model.embedding.weight[~off[0, 0]])
+
+
+def test_dropout_is_off_in_evaluation():
+    model = build("lstm", dropout=0.5, embedding_dropout=0.5).eval()
+    words = torch.randint(V, (2, 6))
+    a, _ = model(words, model.initialize(2))
+    b, _ = model(words, model.initialize(2))
+    assert torch.equal(a, b)
+    model.train()
+    assert not torch.equal(model(words, model.initialize(2))[0], a)
+
+
+def test_bias_starts_as_the_unigram_model():
+    model = build("rnn")
+    counts = torch.tensor([9, 5, 3, 1, 1, 0, 0, 0, 0, 0, 0])
+    model.initialize_output_bias(counts)
+    probabilities = torch.softmax(model.output.bias, 0)
+    torch.testing.assert_close(probabilities, (counts + 1) / 30)
+    with pytest.raises(ValueError, match="3 counts for 11 words"):
+        model.initialize_output_bias(counts[:3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
+        ({"hidden_layers": 0}, "hidden_layers must be at least 1"),
+        ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1.0"),
+        ({"embedding_dropout": -0.1}, "embedding_dropout"),
+    ],
+)
+def test_sizes_and_probabilities_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build("rnn", **arguments)
+
+
+def test_unknown_cell_is_refused():
+    with pytest.raises(ValueError, match='cell must be "lstm" or "gru", got \'rnn\''):
+        GatedModel(V, cell="rnn")
+
+
+def test_wrong_input_names_what_was_expected():
+    model = build("lstm")
+    with pytest.raises(ValueError, match=r"shape \(N, T\) and type int64.*\(4,\)"):
+        model(torch.zeros(4, dtype=torch.int64), model.initialize(4))
+    with pytest.raises(ValueError, match=r"float32"):
+        model(torch.zeros(4, 2), model.initialize(4))
+    with pytest.raises(ValueError, match=r"\(2, 4, 5\), got \(2, 3, 5\)"):
+        model(torch.zeros(4, 2, dtype=torch.int64), model.initialize(3))

@@ -1,0 +1,590 @@
+"""What every lesson keeps to, and the tools that hold lessons and package together.
+
+That a lesson runs and prints what is stored is nbval's part: see conftest.py.
+"""
+
+import ast
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tokenize
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.warnings import DuplicateCellId
+
+from tools import notebooks, repository, sync
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MAX_BYTES = 1_500_000
+
+# What a lesson keeps to: each check returns the problems it finds
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def texts(cell):
+    """Everything in a code cell's outputs that is text."""
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            yield output.text
+        elif output.output_type == "error":
+            yield "\n".join([output.ename, output.evalue, *output.traceback])
+        else:
+            yield from (str(data) for kind, data in output.data.items() if kind[:6] != "image/")
+
+
+def is_a_valid_notebook(notebook, name):
+    # That ids are there and differ is a warning of nbformat, which pyproject.toml makes an error.
+    try:
+        nbformat.validate(notebook)
+    except (nbformat.ValidationError, DuplicateCellId) as error:
+        return [str(error)]
+    return []
+
+
+def is_stored_executed_from_top_to_bottom(notebook, name):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    return [] if counts == list(range(1, len(counts) + 1)) else [f"execution counts {counts}"]
+
+
+def stores_no_error(notebook, name):
+    return [
+        f"cell {cell.execution_count}: {output.ename}"
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if output.output_type == "error" and "raises-exception" not in tags(cell)
+    ]
+
+
+MACHINE_PATH = re.compile(
+    r"(?<![\w.~-])/(?:home|root|Users|tmp|work|workspace|var|opt|usr|mnt|private|content)/\w[^\s'\"]*"
+    r"|\b[A-Z]:\\+(?:Users|Windows|Program|Temp)\S*"
+    r"|(?<!\S)~/\w\S*"
+    r"|\S*(?:site|dist)-packages\S*"
+)
+
+
+def stores_no_path_of_a_machine(notebook, name):
+    return [
+        f"cell {cell.execution_count}: {match.group()}"
+        for cell in code_cells(notebook)
+        for text in texts(cell)
+        for match in MACHINE_PATH.finditer(text)
+    ]
+
+
+def stores_nothing_from_stderr(notebook, name):
+    return [
+        f"cell {cell.execution_count}: {output.text[:80]!r}"
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if output.output_type == "stream" and output.name == "stderr"
+    ]
+
+
+def stores_no_warning_and_no_progress_bar(notebook, name):
+    return [
+        f"cell {cell.execution_count}: {match.group()!r}"
+        for cell in code_cells(notebook)
+        for text in texts(cell)
+        for match in re.finditer(r"\w*Warning: .*|\d+%\|.*|[\d.]+it/s|.*widget-view.*", text)
+    ]
+
+
+def stores_figures_as_png(notebook, name):
+    kinds = {"image/png", "text/plain"}
+    return [
+        f"cell {cell.execution_count}: {sorted(set(output.data) - kinds)}"
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if any(kind[:6] == "image/" and kind not in kinds for kind in output.get("data", {}))
+    ]
+
+
+def is_small(notebook, name):
+    size = len(nbformat.writes(notebook).encode())
+    return [] if size < MAX_BYTES else [f"{size} bytes, at most {MAX_BYTES}"]
+
+
+def uses_tags_and_not_comments_for_nbval(notebook, name):
+    return [
+        match.group()
+        for cell in code_cells(notebook)
+        for match in re.finditer(r"# *(?:NBVAL|PYTEST_VALIDATE)_\w+", cell.source)
+    ]
+
+
+def starts_with_its_title_and_badge(notebook, name):
+    first = notebook.cells[0]
+    badge = (
+        "(https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{repository.slug()}"
+        f"/blob/main/notebooks/{name})"
+    )
+    if first.cell_type != "markdown" or not re.match(r"# \S", first.source):
+        return ["the first cell does not start with a title, `# ...`"]
+    return [] if badge in first.source else [f"no badge {badge}"]
+
+
+@cache
+def colab_cell():
+    """The first code cell of every lesson, as CONTRIBUTING.md gives it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (cell,) = re.findall(r"```python\n(import sys\n.*?)\n```", text, re.DOTALL)
+    return cell
+
+
+def starts_with_the_colab_cell(notebook, name):
+    if code_cells(notebook)[0].source == colab_cell():
+        return []
+    return ["the first code cell is not the one in CONTRIBUTING.md"]
+
+
+def has_a_blank_line_after_every_summary(notebook, name):
+    """Without it Markdown does not render what a <details> folds away."""
+    return [
+        match.group()
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for match in re.finditer(r"<summary>.*?</summary>(?!\n\s*\n).*", cell.source)
+    ]
+
+
+def shows_the_code_of_the_package(notebook, name):
+    return sync.sync(nbformat.from_dict(notebook))
+
+
+CHECKS = [
+    is_a_valid_notebook,
+    is_stored_executed_from_top_to_bottom,
+    stores_no_error,
+    stores_no_path_of_a_machine,
+    stores_nothing_from_stderr,
+    stores_no_warning_and_no_progress_bar,
+    stores_figures_as_png,
+    is_small,
+    uses_tags_and_not_comments_for_nbval,
+    starts_with_its_title_and_badge,
+    starts_with_the_colab_cell,
+    has_a_blank_line_after_every_summary,
+    shows_the_code_of_the_package,
+]
+
+
+@cache
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_lesson(path, check):
+    problems = check(read(path), path.name)
+    assert not problems, "\n".join(problems)
+
+
+# Each check on a made-up lesson: it passes the good one and finds what is wrong with a bad one
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+def result(**data):
+    return new_output("execute_result", data={k.replace("_", "/"): v for k, v in data.items()})
+
+
+ERROR = new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
+
+
+def good_lesson():
+    badge = (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{repository.slug()}"
+        "/blob/main/notebooks/09_Good.ipynb)"
+    )
+    cells = [
+        new_markdown_cell(f"# Good\n\n{badge}\n\nWhat it is."),
+        new_code_cell(colab_cell()),
+        new_code_cell("1 + 1", outputs=[result(text_plain="2", image_png="iVBO")]),
+        new_code_cell(
+            "f()", outputs=[stream("no "), ERROR], metadata={"tags": ["raises-exception"]}
+        ),
+        new_code_cell(
+            sync.definition("tools.sync.TAG"), metadata={"tags": ["source:tools.sync.TAG"]}
+        ),
+        new_markdown_cell("<details><summary>Solution</summary>\n\nTwo, see /home and a/tmp/b.\n"),
+    ]
+    notebook = new_notebook(cells=cells)
+    for count, cell in enumerate(code_cells(notebook), start=1):
+        cell.execution_count = count
+    return notebook
+
+
+def replace_in(cell, old, new):
+    def change(notebook):
+        assert old in notebook.cells[cell].source
+        notebook.cells[cell].source = notebook.cells[cell].source.replace(old, new)
+
+    return change
+
+
+def output(*outputs):
+    def change(notebook):
+        notebook.cells[2].outputs = list(outputs)
+
+    return change
+
+
+def swap_the_counts(notebook):
+    notebook.cells[1].execution_count, notebook.cells[2].execution_count = 2, 1
+
+
+def forget_the_outputs(notebook):
+    notebook.cells[2].execution_count, notebook.cells[2].outputs = None, []
+
+
+def repeat_an_id(notebook):
+    notebook.cells[3].id = notebook.cells[2].id
+
+
+def lose_the_source(notebook):
+    del notebook.cells[2]["source"]
+
+
+BAR = "100%|██████████| 5/5 [00:01<00:00, 4.98it/s]"
+BAD = [
+    (is_a_valid_notebook, repeat_an_id),
+    (is_a_valid_notebook, lose_the_source),
+    (is_stored_executed_from_top_to_bottom, swap_the_counts),
+    (is_stored_executed_from_top_to_bottom, forget_the_outputs),
+    (stores_no_error, output(ERROR)),
+    (stores_no_path_of_a_machine, output(stream("saved to /home/ada/figure.png"))),
+    (stores_no_path_of_a_machine, output(result(text_plain="PosixPath('/tmp/x')"))),
+    (stores_no_path_of_a_machine, output(result(text_html="<b>C:\\Users\\ada</b>"))),
+    (stores_no_path_of_a_machine, output(stream("File ~/course/cell.py:3"))),
+    (stores_no_path_of_a_machine, output(stream(".venv/lib/site-packages/torch/nn.py:3"))),
+    (stores_nothing_from_stderr, output(stream("hm", name="stderr"))),
+    (stores_no_warning_and_no_progress_bar, output(stream("x.py:3: UserWarning: slow\n"))),
+    (stores_no_warning_and_no_progress_bar, output(stream(BAR))),
+    (stores_figures_as_png, output(result(**{"image_svg+xml": "<svg/>"}))),
+    (is_small, output(result(image_png="A" * MAX_BYTES))),
+    (uses_tags_and_not_comments_for_nbval, replace_in(2, "1 +", "# NBVAL_SKIP\n1 +")),
+    (starts_with_its_title_and_badge, replace_in(0, "# Good", "Good")),
+    (starts_with_its_title_and_badge, replace_in(0, "09_Good", "08_Other")),
+    (starts_with_its_title_and_badge, replace_in(0, repository.slug(), "some/fork")),
+    (starts_with_the_colab_cell, replace_in(1, "--no-deps ", "")),
+    (has_a_blank_line_after_every_summary, replace_in(5, "</summary>\n\n", "</summary>\n")),
+    (shows_the_code_of_the_package, replace_in(4, "source:", "other:")),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_good_lesson_passes(check):
+    assert check(good_lesson(), "09_Good.ipynb") == []
+
+
+@pytest.mark.parametrize(("check", "change"), BAD)
+def test_a_bad_lesson_is_found(check, change):
+    notebook = good_lesson()
+    change(notebook)
+    assert check(notebook, "09_Good.ipynb")
+
+
+def test_every_check_was_shown_to_find_something():
+    assert {check for check, _ in BAD} == set(CHECKS)
+
+
+# make sync
+
+MODULE = '''"""A module."""
+
+RATE: float = 0.1  # per step
+sizes = [
+    1,
+    2,
+]
+
+
+# A comment above.
+@first
+@second(3)
+def decorated(x):
+    return x  # (RNN.1)
+
+
+class Layer:
+    """A layer."""
+
+    width = 3
+
+    @property
+    def long(self):
+        """One line.
+
+        Another.
+        """
+        return some_function_with_a_long_name(
+            self.first_argument, self.second_argument, self.third
+        )
+'''
+DEFINITIONS = {
+    "RATE": "RATE: float = 0.1  # per step",
+    "sizes": "sizes = [\n    1,\n    2,\n]",
+    "decorated": "@first\n@second(3)\ndef decorated(x):\n    return x  # (RNN.1)",
+    "Layer": MODULE[MODULE.index("class Layer") :].rstrip("\n"),
+    "Layer.width": "width = 3",
+    # At the margin the call fits into one line of 100 characters, so `ruff format` joins it.
+    "Layer.long": '@property\ndef long(self):\n    """One line.\n\n    Another.\n    """\n'
+    "    return some_function_with_a_long_name(self.first_argument, self.second_argument, "
+    "self.third)",
+}
+
+
+@pytest.fixture
+def package(tmp_path):
+    (tmp_path / "pack/age").mkdir(parents=True)
+    (tmp_path / "pack/__init__.py").write_text("LIMIT = 1\n")
+    (tmp_path / "pack/age/module.py").write_text(MODULE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_sync_takes_the_definition_from_the_source(package, name):
+    assert sync.definition(f"pack.age.module.{name}", package) == DEFINITIONS[name]
+
+
+def test_sync_finds_a_name_of_a_package(package):
+    assert sync.definition("pack.LIMIT", package) == "LIMIT = 1"
+
+
+@pytest.mark.parametrize("name", ["pack.age.module.Lost", "pack.age.module.RATE.x", "lost.x", "x"])
+def test_sync_says_which_name_it_cannot_find(package, name):
+    with pytest.raises(LookupError, match=f"^{re.escape(name)}: "):
+        sync.definition(name, package)
+
+
+def test_sync_writes_the_cells_that_differ_and_keeps_the_rest_of_the_lesson(package):
+    tag = "source:pack.age.module.decorated"
+    stale = new_code_cell("def decorated(x): pass", metadata={"tags": ["x", tag], "note": 1})
+    fresh = new_code_cell(DEFINITIONS["RATE"], metadata={"tags": ["source:pack.age.module.RATE"]})
+    notebook = new_notebook(cells=[stale, fresh, new_code_cell("decorated(1)")])
+    expected = nbformat.from_dict(notebook)
+    expected.cells[0].source = DEFINITIONS["decorated"]
+
+    assert sync.sync(notebook, package) == ["pack.age.module.decorated"]
+    assert notebook == expected
+    assert sync.sync(notebook, package) == []
+
+
+# Equation numbers: `\tag{RNN.1}` in a lesson, `# (RNN.1)` at the end of a line of the package
+
+LESSON_OF = {"RNN": "01_RNN", "LSTM": "02_LSTM", "GRU": "03_GRU", "LM": "04_LanguageModelling"}
+NUMBER = re.compile(rf"\(((?:{'|'.join(LESSON_OF)})\.\d+)\)")
+EQUATION = re.compile(r"\\tag\{([^}]*)\}")
+
+
+def equations(notebook):
+    """The numbers of a lesson's equations."""
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [number for source in cells for number in EQUATION.findall(source)]
+
+
+def computed(source):
+    """The numbers in the comments that end a line of code; a comment line of its own is none."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = (token for token in tokens if token.type == tokenize.COMMENT)
+    ends = (token.string for token in comments if token.line[: token.start[1]].strip())
+    return {number for comment in ends for number in NUMBER.findall(comment)}
+
+
+def equation_problems(lessons, sources):
+    """What is wrong between lessons, {name: notebook}, and the package, {name: source text}."""
+    problems = []
+    numbered = {}
+    for name, notebook in lessons.items():
+        for number in equations(notebook):
+            if LESSON_OF.get(number.split(".")[0]) != name or not NUMBER.fullmatch(f"({number})"):
+                problems.append(f"{name}: equation {number} has a number of no or another lesson")
+            if number in numbered:
+                problems.append(f"{name}: equation {number} occurs twice")
+            numbered[number] = name
+    for name, source in sources.items():
+        for number in sorted(set(NUMBER.findall(source)) - numbered.keys()):
+            if LESSON_OF[number.split(".")[0]] in lessons:
+                problems.append(f"{name}: ({number}) has no equation in a lesson")
+    in_code = {number for source in sources.values() for number in computed(source)}
+    for number in numbered.keys() - in_code:
+        problems.append(f"{numbered[number]}: equation {number} has no line of code")
+    for name, notebook in lessons.items():
+        prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        for number in sorted(set(NUMBER.findall(prose)) - numbered.keys()):
+            if LESSON_OF[number.split(".")[0]] in lessons:
+                problems.append(f"{name}: the text refers to ({number}), which no lesson has")
+    return problems
+
+
+def test_every_equation_has_its_code_and_every_number_in_the_code_its_equation():
+    lessons = {path.stem: read(path) for path in LESSONS}
+    sources = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+        for path in (ROOT / "blg561").rglob("*.py")
+    }
+    problems = equation_problems(lessons, sources)
+    assert not problems, "\n".join(problems)
+
+
+RNN_LESSON = r"""By (RNN.1):
+$$a = x W_x \tag{RNN.1}$$
+$$h = \tanh a \tag{RNN.2}$$
+"""
+RNN_CODE = '"""Of (RNN.2)."""\na = x @ Wx  # (RNN.1)\nh = f(a)  # as in (RNN.1), (RNN.2)\n'
+
+
+@pytest.mark.parametrize(
+    ("lesson", "code", "problems"),
+    [
+        (RNN_LESSON, RNN_CODE, 0),
+        (RNN_LESSON, RNN_CODE + "o = h @ Wo  # (RNN.3)\n", 1),
+        (RNN_LESSON, RNN_CODE + '"""Another docstring cites (RNN.3)."""\n', 1),
+        (RNN_LESSON + r"$$o = h W_o \tag{RNN.3}$$", RNN_CODE, 1),
+        (RNN_LESSON + r"$$o = h W_o \tag{RNN.3}$$", RNN_CODE + "# (RNN.3)\n", 1),
+        (RNN_LESSON + r"$$o = h W_o \tag{RNN.3}$$", RNN_CODE + 'note = "(RNN.3)"\n', 1),
+        (RNN_LESSON + r"$$h = \tanh a \tag{RNN.2}$$", RNN_CODE, 1),
+        (RNN_LESSON + r"$$o = h W_o \tag{GRU.1}$$", RNN_CODE + "o = h @ Wo  # (GRU.1)\n", 1),
+        (RNN_LESSON + r"$$o = h W_o \tag{RNN.x}$$", RNN_CODE, 2),
+        (RNN_LESSON + "By (RNN.7).", RNN_CODE, 1),
+        (RNN_LESSON, RNN_CODE + "o = h @ Wo  # (LSTM.3), a lesson that is not there yet\n", 0),
+    ],
+)
+def test_equation_numbers_of_a_made_up_lesson(lesson, code, problems):
+    ast.parse(code)
+    notebook = new_notebook(cells=[new_markdown_cell(lesson), new_code_cell("r'\\tag{RNN.9}'")])
+    assert len(equation_problems({"01_RNN": notebook}, {"layer.py": code})) == problems
+
+
+# Running lessons: pytest's settings, make notebooks, make lessons
+
+
+def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
+    """Plain `pytest` with this repository's settings, on a lesson with made-up outputs."""
+    cells = {
+        "right": new_code_cell("print('2')", outputs=[stream("2\n")]),
+        "wrong": new_code_cell("print('2')", outputs=[stream("3\n")]),
+        "address": new_code_cell(
+            "object()", outputs=[result(text_plain="<object at 0x7f00aa11bb>")]
+        ),
+        "figure": new_code_cell(
+            "from IPython.display import display_png\ndisplay_png(b'new', raw=True)",
+            outputs=[new_output("display_data", data={"image/png": "b2xk"})],
+        ),
+        "bar": new_code_cell("import sys\nprint('50%', file=sys.stderr)"),
+        "ignored": new_code_cell(
+            "print('2')", outputs=[stream("3\n")], metadata={"tags": ["nbval-ignore-output"]}
+        ),
+        "raises": new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]}),
+        "breaks": new_code_cell("1 / 0"),
+        "html": new_code_cell(
+            "from IPython.display import display_html\ndisplay_html('<b>new</b>', raw=True)",
+            outputs=[new_output("display_data", data={"text/html": "<b>old</b>"})],
+        ),
+    }
+    division = {"ename": "ZeroDivisionError", "evalue": "division by zero", "traceback": []}
+    cells["raises"].outputs = [new_output("error", **division)]
+    for count, cell in enumerate(cells.values(), start=1):
+        cell.execution_count = count
+    for folder in ("notebooks", "tests", "tools"):
+        (tmp_path / folder).mkdir()
+    nbformat.write(new_notebook(cells=list(cells.values())), tmp_path / "notebooks/01.ipynb")
+    for file in ("pyproject.toml", "conftest.py", "tools/nbval-sanitize.cfg"):
+        shutil.copy(ROOT / file, tmp_path / file)
+
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=result.xml"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True)
+
+    results = ElementTree.parse(tmp_path / "result.xml").iter("testcase")
+    failed = [name for name, case in zip(cells, results, strict=True) if len(case)]
+    assert failed == ["wrong", "breaks"]
+
+
+BAR_THAT_CLEARS_ITSELF = (
+    "import sys\nprint('\\r50%\\r   \\r', end='', file=sys.stderr)\nprint('done')"
+)
+
+
+def test_notebooks_are_run_from_a_clean_kernel_and_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "LESSONS", tmp_path)
+    stale = new_code_cell("x = 1\nx", outputs=[stream("old")], execution_count=7)
+    notebook = new_notebook(cells=[stale, new_code_cell(BAR_THAT_CLEARS_ITSELF)])
+    nbformat.write(notebook, tmp_path / "01_A.ipynb")
+    nbformat.write(new_notebook(cells=[new_code_cell("x")]), tmp_path / "02_B.ipynb")
+    before = (tmp_path / "02_B.ipynb").read_bytes()
+
+    assert notebooks.store("01") == 0
+    stored = nbformat.read(tmp_path / "01_A.ipynb", as_version=4)
+    assert [cell.execution_count for cell in stored.cells] == [1, 2]
+    assert stored.cells[0].outputs[0].data == {"text/plain": "1"}
+    assert stored.cells[1].outputs == [stream("done\n")]
+
+    assert notebooks.store("02") == 1, "x of the first lesson is not in the second one's kernel"
+    assert (tmp_path / "02_B.ipynb").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_A.ipynb", "02_B.ipynb"]
+    assert notebooks.store("03") == 2
+
+
+FIRST_CELL = """# A & B
+
+[![badge](https://x/y.svg)](https://x)
+
+The *first*.
+
+Then [B](02_B.ipynb#c).
+
+<details><summary>Solution</summary>
+
+$x^2$, folded
+
+</details>
+"""
+
+
+def test_pages_list_the_lessons_and_need_no_network(tmp_path, monkeypatch):
+    lessons, site = tmp_path / "notebooks", tmp_path / "site"
+    lessons.mkdir()
+    monkeypatch.setattr(notebooks, "LESSONS", lessons)
+    monkeypatch.setattr(notebooks, "SITE", site)
+    cells = [new_markdown_cell(FIRST_CELL), new_code_cell("print(6 * 7)")]
+    nbformat.write(new_notebook(cells=cells), lessons / "01_A.ipynb")
+    nbformat.write(new_notebook(cells=[new_code_cell("print(3)\n1 / 0")]), lessons / "02_B.ipynb")
+    before = [path.read_bytes() for path in sorted(lessons.iterdir())]
+
+    assert notebooks.site() == 1, "the second lesson stops at an error"
+
+    index = (site / "index.html").read_text()
+    assert '<a href="01_A.html">A &amp; B</a>' in index
+    assert "The <em>first</em>." in index
+    assert "stopped at an error" in index
+    assert "<pre>3\n</pre>" in (site / "02_B.html").read_text()
+    page = (site / "01_A.html").read_text()
+    assert "<pre>42\n</pre>" in page
+    assert 'href="02_B.html#c"' in page
+    assert re.search(r"<details>(?:(?!</details>).)*folded", page, re.DOTALL)
+    (script,) = re.findall(r'<script[^>]*src="([^"]+)', page)
+    mathjax, config = script.split("?config=")
+    assert (site / mathjax).is_file()
+    assert (site / "mathjax/config" / f"{config}.js").is_file()
+    assert [path.read_bytes() for path in sorted(lessons.iterdir())] == before

@@ -1,0 +1,336 @@
+"""Training, exact evaluation, and a training that was killed and goes on."""
+
+import math
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from blg561.language_model import checkpoints, training
+from blg561.language_model.dataset import ContinuingRows, Dataset
+from blg561.language_model.models import GatedModel, RNNModel
+from blg561.language_model.training import TrainingDiverged, evaluate, train, train_one_epoch
+
+CRITERION = torch.nn.CrossEntropyLoss()
+
+
+def loaders(path, batch_size=6, seq_length=9):
+    trainset, validset = Dataset(seq_length, path), Dataset(seq_length, path, train=False)
+    return (
+        DataLoader(trainset, batch_sampler=ContinuingRows(trainset, batch_size)),
+        DataLoader(validset, batch_sampler=ContinuingRows(validset, 1)),
+    )
+
+
+def small_lstm(loader, **arguments):
+    torch.manual_seed(0)
+    return GatedModel(len(loader.dataset.unique_data), 8, 8, 1, 9, **arguments)
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+# evaluation
+
+
+@pytest.mark.parametrize("seq_length", [1, 7, 30, 140])
+def test_evaluation_scores_every_token_once_after_all_before_it(text_file, seq_length):
+    loader = loaders(text_file, seq_length=seq_length)[1]
+    model = small_lstm(loader, dropout=0.3)
+    text = loader.dataset.data
+    model.eval()
+    with torch.no_grad():  # the whole text in one piece
+        logits, _ = model(text[None, :-1], model.initialize(1))
+    expected = -torch.log_softmax(logits[0], 1)[torch.arange(140), text[1:]].mean()
+    model.train()
+    assert evaluate(model, CRITERION, loader) == pytest.approx(expected.item(), rel=1e-5)
+    assert model.training
+
+
+def test_a_uniform_model_has_the_perplexity_of_its_lexicon(text_file):
+    loader = loaders(text_file)[1]
+    model = small_lstm(loader)
+    torch.nn.init.zeros_(model.output.weight)
+    assert training.perplexity(evaluate(model, CRITERION, loader)) == pytest.approx(40, rel=1e-5)
+
+
+def test_windows_of_a_plain_loader_start_from_the_zero_state(text_file):
+    dataset = Dataset(9, text_file, train=False, stride=5)
+    loader = DataLoader(dataset, batch_size=4)
+    model = small_lstm(loader).eval()
+    losses = []
+    for data, target in dataset:
+        logits, _ = model(data[None], model.initialize(1))
+        losses.append(CRITERION(logits[0], target).item())
+    assert evaluate(model, CRITERION, loader) == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+
+
+# one epoch
+
+
+def test_an_epoch_is_truncated_bptt_with_the_state_carried(text_file):
+    loader = loaders(text_file)[0]
+    model, twin = small_lstm(loader, dropout=0.0), small_lstm(loader, dropout=0.0)
+    loss = train_one_epoch(model, CRITERION, torch.optim.SGD(model.parameters(), 0.5), loader)
+
+    state, losses, tokens = twin.initialize(6), [], 0
+    for data, target in loader:
+        state = tuple(s[:, : len(data)].detach().clone() for s in state)
+        logits, state = twin(data, state)
+        mean = CRITERION(logits.transpose(1, 2), target)
+        gradients = torch.autograd.grad(mean, list(twin.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(twin.parameters(), gradients, strict=True):
+                parameter -= 0.5 * gradient
+        losses.append(mean.item() * target.numel())
+        tokens += target.numel()
+    assert tokens == len(loader.dataset.data) - 1
+    assert loss == pytest.approx(sum(losses) / tokens, rel=1e-5)
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_clipping_bounds_the_step(text_file):
+    dataset = Dataset(559, text_file)
+    loader = DataLoader(dataset, batch_sampler=ContinuingRows(dataset, 1))  # one batch, one step
+    moved = {}
+    for clip in (False, True):
+        model = small_lstm(loader)
+        before = torch.nn.utils.parameters_to_vector(model.parameters()).clone()
+        log = training.new_log()
+        optimizer = torch.optim.SGD(model.parameters(), lr=2.0)
+        train_one_epoch(model, CRITERION, optimizer, loader, log, 1, clip, 0.05)
+        after = torch.nn.utils.parameters_to_vector(model.parameters())
+        moved[clip] = (after - before).norm().item()
+        assert log["gradient_norm"][0] > 0.1
+        if not clip:
+            assert moved[clip] == pytest.approx(2.0 * log["gradient_norm"][0], rel=1e-4)
+    assert moved[True] == pytest.approx(2.0 * 0.05, rel=1e-3)
+
+
+def test_log_has_an_entry_every_interval_and_at_the_end(text_file):
+    loader = loaders(text_file)[0]
+    log = training.new_log()
+    model = small_lstm(loader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_one_epoch(model, CRITERION, optimizer, loader, log, 4)
+    train_one_epoch(model, CRITERION, optimizer, loader, log, 4)
+    assert len(loader) == 12
+    assert log["step"] == [4, 8, 12, 16, 20, 24]
+    assert len(log["step_loss"]) == len(log["gradient_norm"]) == 6
+
+
+def test_bfloat16_computes_the_products_and_keeps_float32_weights(text_file):
+    loader = loaders(text_file)[0]
+    model = small_lstm(loader)
+    seen = []
+    model.output.register_forward_hook(lambda module, x, logits: seen.append(logits.dtype))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_one_epoch(model, CRITERION, optimizer, loader, precision="bfloat16")
+    assert set(seen) == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_divergence_is_caught_before_it_reaches_the_weights(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    good = train(trainloader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path)
+    before = weights(model)
+
+    def criterion(logits, target):
+        return CRITERION(logits, target) * (math.nan if next(countdown) == 5 else 1)
+
+    countdown = iter(range(1, 100))
+    message = (
+        r"model, epoch 1, batch 5: loss nan, gradient norm nan; the last checkpoint is .*model"
+    )
+    with pytest.raises(TrainingDiverged, match=message):
+        train(trainloader, evalloader, model, optimizer, criterion, 1, folder=tmp_path)
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+    kept, _ = checkpoints.load_model(tmp_path / "model.pt")
+    assert all(torch.equal(kept.state_dict()[name], before[name]) for name in before)
+    assert math.isfinite(good["train_loss"][0])
+
+
+# a whole training
+
+
+def test_history_schedule_and_checkpoint(text_file, tmp_path, capsys):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    log = train(
+        trainloader, evalloader, model, optimizer, CRITERION, 5, True, 0.25, 4, scheduler,
+        eval_interval=2, save_interval=2, model_name="small", folder=tmp_path,
+    )  # fmt: skip
+    assert log["epoch"] == [1, 2, 3, 4, 5]
+    assert log["learning_rate"] == [1.0, 0.5, 0.25, 0.125, 0.0625]
+    assert log["validation_epoch"] == [2, 4, 5]
+    assert log["train_loss"][-1] < log["train_loss"][0] < math.log(40)
+    assert capsys.readouterr().out.count("small: epoch") == 5
+    saved, lexicon = checkpoints.load_model(tmp_path / "small.pt")
+    assert lexicon == trainloader.dataset.unique_data
+    assert evaluate(saved, CRITERION, evalloader) == log["validation_loss"][-1]
+
+
+def test_plateau_scheduler_sees_the_validation_loss(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)  # learns nothing: a plateau
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.25, patience=0, threshold=1e-3, eps=0
+    )
+    arguments = (trainloader, evalloader, model, optimizer, CRITERION, 3)
+    log = train(*arguments, scheduler=scheduler, folder=tmp_path)
+    assert log["learning_rate"] == pytest.approx([1e-9, 1e-9, 2.5e-10])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"nepoch": 0}, "nepoch must be at least 1, got 0"),
+        ({"save_interval": 0}, "save_interval must be at least 1"),
+        ({"precision": "half"}, "precision must be .* got 'half'"),
+    ],
+)
+def test_bad_arguments_are_refused_before_training(text_file, tmp_path, arguments, message):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=message):
+        train(
+            trainloader, evalloader, model, optimizer, CRITERION,
+            **{"nepoch": 1, "folder": tmp_path} | arguments,
+        )  # fmt: skip
+    assert not list(tmp_path.glob("*.pt"))
+
+
+# interruption
+
+
+def training_run(text, folder, kill_at_save=None, precision="float32"):
+    """Six epochs with dropout, momentum and a schedule; optionally dies inside a save."""
+    torch.set_num_threads(1)
+    if kill_at_save is not None:
+        saves = iter(range(1, 100))
+        real = os.fsync
+
+        def fsync(descriptor):  # the new file is written but does not have its name yet
+            if next(saves) == kill_at_save:
+                os.truncate(descriptor, os.fstat(descriptor).st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(descriptor)
+
+        checkpoints.os.fsync = fsync
+    trainloader, evalloader = loaders(text)
+    model = small_lstm(trainloader, dropout=0.3, embedding_dropout=0.1, tie_weights=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6)
+    train(
+        trainloader, evalloader, model, optimizer, CRITERION, 6, True, 0.25, 4, scheduler,
+        folder=folder, resume=True, precision=precision,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Starts processes quickly: each is a fork of one that has imported PyTorch and no more."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["blg561.language_model.training"])
+    return context
+
+
+def finish(processes, *arguments):
+    process = processes.Process(target=training_run, args=arguments)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_killed_training_ends_with_the_same_weights(text_file, tmp_path, processes, precision):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert finish(processes, text_file, whole, None, precision) == 0
+
+    kills = 0
+    assert finish(processes, text_file, cut, 2, precision) == -signal.SIGKILL  # inside a save
+    rng = random.Random()
+    for _ in range(4):  # and at moments that nobody chose
+        process = processes.Process(
+            target=training_run, args=(text_file, cut, None, precision), daemon=True
+        )
+        process.start()
+        time.sleep(rng.uniform(0.05, 0.6))
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
+    assert finish(processes, text_file, cut, None, precision) == 0
+    assert kills >= 1
+
+    expected, found = (checkpoints.load(folder / "model.pt") for folder in (whole, cut))
+    for name, value in expected["weights"].items():
+        assert torch.equal(value, found["weights"][name]), name
+    assert expected["log"]["validation_loss"] == found["log"]["validation_loss"]
+    assert expected["log"]["gradient_norm"] == found["log"]["gradient_norm"]
+    assert torch.equal(expected["random_state"], found["random_state"])
+
+
+def test_resuming_keeps_the_precision_it_had(text_file, tmp_path, monkeypatch):
+    trainloader, evalloader = loaders(text_file)
+    used = []
+    real = training.train_one_epoch
+    monkeypatch.setattr(
+        training,
+        "train_one_epoch",
+        lambda *a, **k: used.append(k["precision"]) or real(*a, **k),
+    )
+
+    def run(faster):
+        model = small_lstm(trainloader)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        monkeypatch.setattr(training, "faster_precision", lambda model: faster)
+        train(trainloader, evalloader, model, optimizer, CRITERION, 2, folder=tmp_path, resume=True)
+
+    monkeypatch.setattr(training, "save_training", stop_after_first(training.save_training))
+    with pytest.raises(KeyboardInterrupt):
+        run("bfloat16")
+    run("float32")  # another machine, where the measurement says otherwise
+    assert used == ["bfloat16", "bfloat16"]
+
+
+def stop_after_first(save):
+    calls = []
+
+    def wrapped(*arguments):
+        save(*arguments)
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    return wrapped
+
+
+def test_resume_refuses_another_training(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+
+    def run(model, lr=0.1, loader=trainloader):
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        train(loader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path, resume=True)
+
+    run(small_lstm(trainloader))
+    with pytest.raises(checkpoints.CheckpointError, match=r"optimizer.*0\.1.*now.*0\.2"):
+        run(small_lstm(trainloader), lr=0.2)
+    with pytest.raises(checkpoints.CheckpointError, match=r"GatedModel.*now.*RNNModel"):
+        run(RNNModel(40, 8, 8, 1, 9))
+    other = tmp_path / "other.txt"
+    other.write_text(text_file.read_text().replace("w1 ", "new "))
+    with pytest.raises(checkpoints.CheckpointError, match="another book: the lexicons differ"):
+        run(small_lstm(trainloader), loader=loaders(other)[0])
