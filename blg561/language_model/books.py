@@ -211,7 +211,7 @@ def _find_practice(book: Book) -> Path:
     try:
         return _write(folders[-1] / book.file_name, content)
     except OSError:  # the corpus is what a reader without any means falls back to
-        return _write(_temporary_folder() / book.file_name, content)
+        return _write(Path(_temporary_folder().name) / book.file_name, content)
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -224,8 +224,9 @@ def _write(path: Path, content: bytes) -> Path:
 
 
 @functools.cache
-def _temporary_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="blg561-"))
+def _temporary_folder() -> tempfile.TemporaryDirectory:
+    """One for the whole process, at the end of which it is removed."""
+    return tempfile.TemporaryDirectory(prefix="blg561-")
 
 
 def _say(line: str) -> None:

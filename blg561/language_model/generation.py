@@ -68,7 +68,7 @@ def distribution(logits: torch.Tensor, temperature=1.0, top_k=None, top_p=None) 
     if top_k is not None:
         kept = torch.topk(logits, min(top_k, len(logits)))
         logits = torch.full_like(logits, -torch.inf).scatter(0, kept.indices, kept.values)
-    probabilities = torch.softmax(logits, dim=0)
+    probabilities = torch.softmax(logits, dim=0)  # (LM.6)
     if top_p is not None:
         ordered, order = probabilities.sort(descending=True)
         reached_before = ordered.cumsum(0) - ordered

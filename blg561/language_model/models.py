@@ -22,7 +22,7 @@ class LockedDropout(nn.Module):
             return x
         keep = 1 - self.p
         mask = torch.empty_like(x[:, :1]).bernoulli_(keep) / keep
-        return x * mask
+        return x * mask  # (LM.3)
 
 
 class LanguageModel(nn.Module):
@@ -138,7 +138,7 @@ class LanguageModel(nn.Module):
         """
         if len(counts) != len(self.output.bias):
             raise ValueError(f"{len(counts)} counts for {len(self.output.bias)} words")
-        self.output.bias.copy_(torch.log((counts + 1) / (counts + 1).sum()))
+        self.output.bias.copy_(torch.log((counts + 1) / (counts + 1).sum()))  # (LM.4)
 
 
 class RNNModel(LanguageModel):

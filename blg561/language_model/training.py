@@ -70,7 +70,8 @@ def train_one_epoch(
             loss = criterion(logits.flatten(0, 1), target.flatten())
         optimizer.zero_grad()
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clip_val if grad_clip else math.inf)
+        limit = clip_val if grad_clip else math.inf
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)  # (LM.5)
         loss, norm = loss.item(), norm.item()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingDiverged(f"batch {batch}: loss {loss}, gradient norm {norm}")
@@ -111,7 +112,7 @@ def evaluate(model, criterion, dataloader, log=None) -> float:
     model.train(was_training)
     if log is not None:
         log["validation_loss"].append(total / tokens)
-    return total / tokens
+    return total / tokens  # (LM.1)
 
 
 def next_state(model, dataloader, state, rows: int):
@@ -124,7 +125,7 @@ def next_state(model, dataloader, state, rows: int):
 
 def perplexity(loss: float) -> float:
     """exp of a mean loss in nats per token; infinite where that overflows."""
-    return math.exp(loss) if loss < 700 else math.inf
+    return math.exp(loss) if loss < 700 else math.inf  # (LM.2)
 
 
 def train(
