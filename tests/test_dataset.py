@@ -14,12 +14,10 @@ from blg561.language_model.dataset import ContinuingRows, Dataset, tokenize
 
 def test_tokens_are_lower_case_words_and_six_marks():
     text = "“Don’t you _see_,” said Mr. Bennet—the well-known 2 men; yes: no!? (ça va) O'Neill's"
-    assert (
-        tokenize(text)
-        == (
-            "don't you see , said mr . bennet the well known 2 men ; yes : no ! ? ça va o'neill's"
-        ).split()
+    expected = (
+        "don't you see , said mr . bennet the well known 2 men ; yes : no ! ? ça va o'neill's"
     )
+    assert " ".join(tokenize(text)) == expected
 
 
 @given(st.text(alphabet="aB1'’_- .,;:!?\n\r“é", max_size=60))
@@ -90,7 +88,7 @@ def test_rows_continue_and_hold_every_target_once(targets, batch_size, seq_lengt
             row.extend(part)
     assert len(batches) == len(loader.batch_sampler)
     # a row is consecutive text, and the rows one after another are the whole part
-    assert sum(rows, []) == list(range(1, targets + 1))
+    assert [target for row in rows for target in row] == list(range(1, targets + 1))
     assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blg561.language_model.dataset import tokenize
 from blg561.language_model.generation import as_text, distribution, generate
 from blg561.language_model.models import RNNModel
 
@@ -114,5 +115,5 @@ def test_parameters_out_of_range(model, options, message):
 
 
 def test_text_is_set_like_a_sentence():
-    words = "it is ; and so . ! the garden , who ?".split()
+    words = tokenize("it is ; and so . ! the garden , who ?")
     assert as_text(words) == "It is; and so.! The garden, who?"

@@ -5,6 +5,7 @@
 
 import argparse
 import html
+import os
 import re
 import shutil
 import sys
@@ -27,9 +28,10 @@ TEMPLATES = ROOT / "tools"
 LINK = re.compile(r"\]\((?:\./)?(\w+)\.ipynb(#[^)]*)?\)")
 
 
-def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
+def execute(notebook: nbformat.NotebookNode, folder: Path, output: Path) -> float:
     """Run `notebook` from the top in a new kernel that starts in `folder`; return the seconds.
 
+    What the lesson writes, models/ and figures/, goes to the folder `output`.
     Raises CellExecutionError at the first cell that fails, with the outputs so far in `notebook`.
     """
     for cell in code_cells(notebook):
@@ -46,7 +48,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
         extra_arguments=["--log-level=ERROR"],  # no note on stderr that the local port is open
     )
     try:
-        client.execute()
+        client.execute(env={**os.environ, "BLG561_OUTPUT": str(output)})
     finally:
         for cell in code_cells(notebook):
             cell.outputs = [output for output in cell.outputs if not is_cleared_bar(output)]
@@ -72,7 +74,7 @@ def store(lesson: str) -> int:
         notebook = nbformat.read(path, as_version=4)
         print(f"{path.name}: running ...", flush=True)
         try:
-            seconds = execute(notebook, LESSONS)
+            seconds = execute(notebook, LESSONS, ROOT)
         except CellExecutionError as error:
             print(f"{error}\n{path.name}: stopped; the file is unchanged.", file=sys.stderr)
             return 1
@@ -93,7 +95,7 @@ def site() -> int:
         notebook = nbformat.read(path, as_version=4)
         print(f"{path.name}: running ...", flush=True)
         try:
-            minutes = f"{execute(notebook, LESSONS) / 60:.1f} min"
+            minutes = f"{execute(notebook, LESSONS, SITE) / 60:.1f} min"
         except CellExecutionError as error:
             print(error, file=sys.stderr)
             minutes = "stopped at an error"
