@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blg561.layer.recurrent_layers import gru_cell_backward
+
 
 @dataclass(frozen=True)
 class Question:
@@ -29,7 +31,117 @@ def unigram_perplexity(counts, targets):
     return np.exp(-np.log(probabilities[targets]).mean())
 
 
+def last_state(x, h0, Wx, Wh, b):
+    """The state after the last step of a tanh layer, (N, H)."""
+    h = h0
+    for t in range(x.shape[1]):
+        h = np.tanh(x[:, t] @ Wx + h @ Wh + b)
+    return h
+
+
+def rectifier_da(dnext_h, next_h):
+    """The gradient before h = max(a, 0), with the slope 0 at a = 0."""
+    return dnext_h * (next_h > 0)
+
+
+def gru_parameter_count(D, H):
+    """How many numbers the parameters of a GRU layer hold."""
+    return 3 * (D * H + H * H + H)
+
+
 QUESTIONS: dict[str, Question] = {
+    # 01 RNN
+    "01.1": Question(
+        expected=60200,
+        hint="Write down the three shapes, and count the entries of each.",
+    ),
+    "01.2": Question(
+        expected=last_state,
+        hint="Start from h0 and replace the state T times; step t reads x[:, t].",
+        cases=(
+            (
+                np.array([[[1.0, -1.0], [0.5, 2.0], [-1.0, 0.0]]]),
+                np.array([[0.3, -0.2]]),
+                np.array([[0.2, -0.4], [0.6, 0.1]]),
+                np.array([[0.5, -0.3], [0.2, 0.7]]),
+                np.array([0.1, -0.1]),
+            ),
+            (
+                np.array([[[0.5]], [[-1.5]]]),
+                np.array([[0.0, 1.0, -1.0], [2.0, 0.5, 0.0]]),
+                np.array([[1.0, -0.5, 0.3]]),
+                np.array([[0.4, 0.0, 0.1], [-0.2, 0.9, 0.0], [0.3, 0.3, -0.6]]),
+                np.array([0.0, 0.2, -0.2]),
+            ),
+        ),
+    ),
+    "01.3": Question(
+        expected=np.array([1.28, 2.56, 0.64]),
+        hint="First da = dh (1 - h²), with h the state after the step; the other two follow.",
+    ),
+    "01.4": Question(
+        expected=rectifier_da,
+        hint="The slope of max(a, 0) is 1 where a > 0, and there the state is positive too.",
+        cases=(
+            (np.array([[1.0, -2.0], [3.0, 0.5]]), np.array([[0.0, 1.5], [0.2, 0.0]])),
+            (np.array([[-1.0, 4.0, 2.0]]), np.array([[0.0, 0.0, 7.0]])),
+        ),
+    ),
+    "01.5": Question(
+        expected="c",
+        hint="At the last step dx is right. What lies between that step and the one before?",
+    ),
+    "01.6": Question(
+        expected=31,
+        hint="Solve 0.8^k < 0.001 with logarithms; k is a whole number.",
+    ),
+    "01.7": Question(
+        expected="d",
+        hint="Which of the four is more than one number that multiplies the whole sum?",
+    ),
+    # 03 GRU
+    "03.1": Question(
+        expected=0.125,
+        hint="A share of 0.75 of the old value stays; the rest is taken from the candidate.",
+    ),
+    "03.2": Question(
+        expected=(0, 1),
+        hint="The RNN keeps nothing of its old state as it is, and its tanh sees all of it.",
+    ),
+    "03.3": Question(
+        expected=gru_parameter_count,
+        hint="Add up the entries of the six shapes in the table of section 1.",
+        cases=((3, 4), (12, 24)),
+    ),
+    "03.4": Question(
+        expected=np.array([0.3, -0.2]),
+        hint="What becomes of 1 - z and of z (1 - z)?",
+    ),
+    "03.5": Question(
+        expected=gru_cell_backward,
+        hint="In s = r ⊙ h, the gradient of one factor contains the other factor.",
+        cases=(
+            (
+                np.array([[1.0, -2.0], [0.5, 0.3], [-0.7, 1.1]]),
+                np.array([[0.4, -0.9], [0.2, 0.6], [-0.3, 0.8]]),
+                (
+                    np.array([[0.3, 0.8], [0.6, 0.1], [0.9, 0.5]]),
+                    np.array([[0.7, 0.2], [0.4, 0.9], [0.1, 0.6]]),
+                    np.array([[-0.5, 0.1], [0.8, -0.2], [0.3, 0.6]]),
+                ),
+                np.array([[0.5, -1.0], [1.5, 0.2]]),
+            ),
+        ),
+    ),
+    "03.6": Question(
+        expected=-np.log(2 ** (1 / 39) - 1),
+        rtol=1e-3,
+        hint="The 39th power of z is one half; then ln(z / (1 - z)) undoes the sigmoid.",
+    ),
+    "03.7": Question(
+        expected={"a", "b", "d"},
+        hint="The two agree if r has the same value at k and at j wherever the weight is not 0.",
+    ),
     # 04 Language modelling
     "04.1": Question(
         expected=4.0,

@@ -569,7 +569,9 @@ def test_pages_list_the_lessons_and_need_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "SITE", site)
     cells = [new_markdown_cell(FIRST_CELL), new_code_cell("print(6 * 7)")]
     nbformat.write(new_notebook(cells=cells), lessons / "01_A.ipynb")
-    nbformat.write(new_notebook(cells=[new_code_cell("print(3)\n1 / 0")]), lessons / "02_B.ipynb")
+    stale = new_code_cell("x", outputs=[stream("stale")], execution_count=2)
+    broken = new_notebook(cells=[new_code_cell("print(3)\n1 / 0"), stale])
+    nbformat.write(broken, lessons / "02_B.ipynb")
     before = [path.read_bytes() for path in sorted(lessons.iterdir())]
 
     assert notebooks.site() == 1, "the second lesson stops at an error"
@@ -578,7 +580,9 @@ def test_pages_list_the_lessons_and_need_no_network(tmp_path, monkeypatch):
     assert '<a href="01_A.html">A &amp; B</a>' in index
     assert "The <em>first</em>." in index
     assert "stopped at an error" in index
-    assert "<pre>3\n</pre>" in (site / "02_B.html").read_text()
+    broken_page = (site / "02_B.html").read_text()
+    assert "<pre>3\n</pre>" in broken_page
+    assert "<pre>stale" not in broken_page
     page = (site / "01_A.html").read_text()
     assert "<pre>42\n</pre>" in page
     assert 'href="02_B.html#c"' in page

@@ -62,10 +62,9 @@ def test_pyproject_has_lower_bounds_only():
 
 
 def test_conda_users_get_the_versions_of_requirements():
-    text = read("environment.yml")
-    from_pip = text.split("- pip:\n")[1].split("\n")
-    assert [line.strip() for line in from_pip if line] == ["- -r requirements.txt", "- -e ."]
-    assert not pinned(text), "conda would install a version beside the one of requirements.txt"
+    from_conda, from_pip = read("environment.yml").split("dependencies:\n")[1].split("- pip:\n")
+    assert re.fullmatch(r"\s*- python=3\.\d+\s*- pip\s*", from_conda), "pip brings the versions"
+    assert from_pip.split("\n") == ["      - -r requirements.txt", "      - -e .", ""]
 
 
 def test_conda_and_ci_use_the_same_python():

@@ -1,7 +1,8 @@
 """Put trained networks into the package: `python -m tools.provide BOOK NAME [NAME …]`.
 
-NAME is a recipe whose training on BOOK is finished: models/NAME.pt, or NAME.pt in --folder. What is
-written is described in `blg561/language_model/pretrained/__init__.py`.
+NAME is a recipe whose training on BOOK is finished: models/BOOK/NAME.pt, where the lesson and the
+command line write it, or NAME.pt in --folder. What is written is described in
+`blg561/language_model/pretrained/__init__.py`.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
         "precision": precision,
         "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "history": log,
     }
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     target.with_suffix(".json").write_text(text, encoding="utf-8")
@@ -80,12 +82,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.provide", description=__doc__)
     parser.add_argument("book", choices=books.CATALOGUE)
     parser.add_argument("names", nargs="+", choices=recipes.RECIPES, metavar="name")
-    parser.add_argument("--folder", type=Path, default=Path("models"))
+    parser.add_argument("--folder", type=Path, help="default: models/BOOK")
     arguments = parser.parse_args(argv)
+    folder = arguments.folder or Path("models") / arguments.book
     try:
         for name in arguments.names:
             book, recipe = books.CATALOGUE[arguments.book], recipes.RECIPES[name]
-            card = provide(book, recipe, arguments.folder)
+            card = provide(book, recipe, folder)
             before = perplexity(card["validation_loss_before_rounding"])
             print(
                 f"{book.key}-{name}: validation perplexity {card['validation_perplexity']:.3f}, "

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader, Sampler
 
 from blg561.language_model.books import read_text
 
@@ -100,28 +101,29 @@ class Dataset(torch.utils.data.Dataset):
         return torch.bincount(self.data, minlength=len(self.unique_data))
 
 
-class ContinuingRows(torch.utils.data.Sampler):
+class ContinuingRows(Sampler):
     """Batches under which row i of one batch is followed by row i of the next.
 
     The part is cut into `batch_size` rows of consecutive text, and batch k holds the k-th window
     of every row: a hidden state that is carried from batch to batch therefore always belongs to
     the text just before. Every target occurs exactly once: the last window of the rows is as
     short as it has to be, and where the rows cannot be equal the first ones are one token longer
-    and make up a last batch of their own.
+    and make up a last batch of their own. Windows have `seq_length` tokens, by default those of
+    the dataset.
 
     Use it as `DataLoader(dataset, batch_sampler=ContinuingRows(dataset, batch_size))`.
     """
 
     carries_state = True  # what training and evaluation ask a sampler
 
-    def __init__(self, dataset: Dataset, batch_size: int):
+    def __init__(self, dataset: Dataset, batch_size: int, seq_length: int | None = None):
         self.targets = len(dataset.data) - 1
         if not 1 <= batch_size <= self.targets:
             raise ValueError(
                 f"batch_size must be between 1 and the {self.targets} targets, got {batch_size}"
             )
         self.batch_size = batch_size
-        self.seq_length = dataset.seq_length
+        self.seq_length = seq_length or dataset.seq_length
 
     def __len__(self) -> int:
         length, longer = divmod(self.targets, self.batch_size)
@@ -135,3 +137,11 @@ class ContinuingRows(torch.utils.data.Sampler):
             yield [slice(start + begin, start + end) for start in starts]
         if longer:
             yield [slice(start + length, start + length + 1) for start in starts[:longer]]
+
+
+def evaluation_loader(dataset: Dataset) -> DataLoader:
+    """The whole part as one row: every target once, with all the text before it in the state.
+
+    Windows of 512 tokens change no score; they are fewer than those of training.
+    """
+    return DataLoader(dataset, batch_sampler=ContinuingRows(dataset, 1, seq_length=512))

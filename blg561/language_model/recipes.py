@@ -8,11 +8,9 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader
 
-from blg561.language_model.dataset import ContinuingRows, Dataset
+from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 from blg561.language_model.models import GatedModel, LanguageModel, RNNModel
 from blg561.language_model.training import train
-
-EVALUATION_LENGTH = 512  # tokens read at once when a model is scored; it changes no result
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,9 @@ class Recipe:
     learning_rate: float
     recurrent_factor: float
     clip_val: float | None
-    epochs: int
-    hidden_size: int
     dropout: float
+    epochs: int = 12
+    hidden_size: int = 256
     embedding_dropout: float = 0.05
     hidden_layers: int = 1
     batch_size: int = 20
@@ -46,22 +44,18 @@ RECIPES = {
             name="rnn",
             network="rnn",
             optimizer="AdamW",
-            learning_rate=0.003,
-            recurrent_factor=0.2,
+            learning_rate=0.004,
+            recurrent_factor=0.1,
             clip_val=None,
-            epochs=14,
-            hidden_size=256,
-            dropout=0.4,
+            dropout=0.45,
         ),
         Recipe(
             name="rnn_clipped",
             network="rnn",
             optimizer="SGD",
             learning_rate=20.0,
-            recurrent_factor=0.05,
+            recurrent_factor=0.1,
             clip_val=0.25,
-            epochs=14,
-            hidden_size=256,
             dropout=0.4,
         ),
         Recipe(
@@ -71,9 +65,8 @@ RECIPES = {
             learning_rate=0.004,
             recurrent_factor=1.0,
             clip_val=None,
-            epochs=12,
-            hidden_size=256,
             dropout=0.5,
+            embedding_dropout=0.1,
         ),
     )
 }
@@ -81,15 +74,13 @@ RECIPES = {
 
 def build_datasets(recipe: Recipe, path) -> tuple[Dataset, Dataset]:
     """The training and the validation part of the book at `path`."""
-    return Dataset(recipe.seq_length, path), Dataset(EVALUATION_LENGTH, path, train=False)
+    return Dataset(recipe.seq_length, path), Dataset(recipe.seq_length, path, train=False)
 
 
 def build_loaders(recipe: Recipe, trainset, validset) -> tuple[DataLoader, DataLoader]:
     """Rows that continue: `batch_size` of them in training, a single one for exact evaluation."""
-    return (
-        DataLoader(trainset, batch_sampler=ContinuingRows(trainset, recipe.batch_size)),
-        DataLoader(validset, batch_sampler=ContinuingRows(validset, 1)),
-    )
+    rows = ContinuingRows(trainset, recipe.batch_size)
+    return DataLoader(trainset, batch_sampler=rows), evaluation_loader(validset)
 
 
 def build_model(recipe: Recipe, trainset: Dataset, device="cpu") -> LanguageModel:

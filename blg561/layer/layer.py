@@ -1,4 +1,4 @@
-"""What the recurrent layers have in common: parameters, gradients, and checks of what they are given."""
+"""What the layers have in common: parameters, gradients, and checks of what they are given."""
 
 import operator
 
@@ -8,29 +8,26 @@ import numpy as np
 class Layer:
     """Named parameters, the gradients of the last backward pass, and clear errors.
 
-    A subclass lists its parameters in `shapes`, each as the names of its axes: D is the number of
-    input features, H the number of hidden units, "4H" four times that. The parameters are plain
-    attributes. Replace one whenever you like (`layer.Wx = array`), with any float dtype: it is
-    checked at once, and the next call uses it. The layer keeps your array, not a copy, and a cache
-    refers to the parameters it was made with, so change none in place between a forward pass and
-    its backward pass.
+    The parameters are plain attributes. Replace one whenever you like (`layer.Wx = array`), with
+    any float dtype: it is checked at once, and the next call uses it. The layer keeps your array,
+    not a copy, and a cache refers to the parameters it was made with, so change none in place
+    between a forward pass and its backward pass.
 
     in_size, out_size: D and H, integers of at least 1.
-    rng: an integer seed or a `numpy.random.Generator`. The same seed gives the same parameters, None
-        gives other ones each time, and NumPy's global state is never used.
-    dtype: of the parameters. A result has the dtype that its inputs and the parameters give, so
-        float32 inputs need float32 parameters for a float32 result.
+    rng: an integer seed or a `numpy.random.Generator`. The same seed gives the same parameters and
+        None other ones each time. NumPy's global state is never used.
+    dtype: of the parameters. A result has the dtype that its inputs and the parameters give: for
+        float32 results, both have to be float32.
+    shapes: of each parameter the names of its axes. D is the number of input features, H the number
+        of hidden units, and "4H" four times that.
 
-    Weights start uniform in ±1/√H, so that the products with h neither drown nor saturate the
-    non-linearity (as in PyTorch's recurrent layers), and biases at 0.
+    Weights start uniform in ±1/√H, as in PyTorch's recurrent layers, and biases at 0.
 
     Raises TypeError for what is not an array of floats (or a size that is no integer) and
     ValueError for a wrong shape. Both say what was expected and what came.
     """
 
-    shapes: dict[str, str] = {}
-
-    def __init__(self, in_size, out_size, rng=None, dtype=np.float64):
+    def __init__(self, in_size, out_size, rng, dtype, **shapes):
         D = _size("in_size", in_size)
         H = _size("out_size", out_size)
         if not np.issubdtype(dtype, np.floating):
@@ -38,9 +35,10 @@ class Layer:
         self.in_size = D
         self.out_size = H
         self._sizes = {"D": D, "H": H, "2H": 2 * H, "4H": 4 * H}
+        self._shapes = shapes
         rng = np.random.default_rng(rng)
         bound = 1 / np.sqrt(H)
-        for name, axes in self.shapes.items():
+        for name, axes in shapes.items():
             shape = [self._sizes[axis] for axis in axes.split()]
             start = rng.uniform(-bound, bound, shape) if name.startswith("W") else np.zeros(shape)
             setattr(self, name, start.astype(dtype))
@@ -50,11 +48,11 @@ class Layer:
     @property
     def parameters(self):
         """The parameters by name, for an optimiser: `p -= step * layer.grad["d" + name]`."""
-        return {name: getattr(self, name) for name in self.shapes}
+        return {name: getattr(self, name) for name in self._shapes}
 
     def __setattr__(self, name, value):
-        if name in self.shapes:
-            value = self.check(name, value, self.shapes[name])
+        if name in vars(self).get("_shapes", ()):
+            value = self.check(name, value, self._shapes[name])
         super().__setattr__(name, value)
 
     def __repr__(self):
@@ -97,7 +95,7 @@ class Layer:
     def time_major(self, x, h0):
         """Checks the input of a sequence and lays it out with time first, in arrays of its own.
 
-        x (N, T, D), h0 (N, H) → x (T, N, D), h (T + 1, N, H) with h[0] = h0 and the rest to be filled.
+        x (N, T, D), h0 (N, H) → x (T, N, D), h (T + 1, N, H) with h[0] = h0, the rest still empty.
         """
         x = self.check("x", x, "N T D")
         N, T, _ = x.shape

@@ -1,11 +1,11 @@
 """RNN, LSTM and GRU: every equation of the forward and the backward pass is a line of code.
 
-N sequences of T steps, D features of an input, H hidden units. Vectors are rows, so a step's input x
-is (N, D) and products go from the right, x @ Wx. dX is the gradient of the loss with respect to X
+N sequences of T steps, D features of an input, H hidden units. Vectors are rows, so a step's input
+x is (N, D) and products go from the right, x @ Wx. dX is the gradient of the loss with respect to X
 and has X's shape. The comment at a line's end is the number of its equation in the lessons.
 
-The step methods define a layer. The sequence methods do the same for T steps, but take every product
-that does not wait for the step before out of the loop: T·N rows go through a weight in one product.
+The step methods define a layer. The sequence methods do the same for T steps, but take every
+product that does not wait for the step before out of the loop: T·N rows go through it at once.
 """
 
 import numpy as np
@@ -35,7 +35,8 @@ class RNNLayer(Layer):
     Wx (D, H), Wh (H, H), b (H,).
     """
 
-    shapes = {"Wx": "D H", "Wh": "H H", "b": "H"}
+    def __init__(self, in_size, out_size, rng=None, dtype=np.float64):
+        super().__init__(in_size, out_size, rng, dtype, Wx="D H", Wh="H H", b="H")
 
     def forward_step(self, x, prev_h):
         """x (N, D), prev_h (N, H) → next_h (N, H) and the cache that `backward_step` needs."""
@@ -62,10 +63,13 @@ class RNNLayer(Layer):
         """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step."""
         x, h = self.time_major(x, h0)
         Wx, Wh, b = self.Wx, self.Wh, self.b
-        xa = (rows(x) @ Wx + b).reshape(h[1:].shape)  # (RNN.1) but for h, all steps at once
-        for t in range(len(x)):
-            a = xa[t] + h[t] @ Wh  # (RNN.1)
-            h[t + 1] = np.tanh(a)  # (RNN.2)
+        T, N, _ = x.shape
+        a = rows(x) @ Wx  # (RNN.1)
+        a += b  # (RNN.1)
+        a = a.reshape(T, N, -1)
+        for t in range(T):
+            a[t] += h[t] @ Wh  # (RNN.1)
+            h[t + 1] = np.tanh(a[t])  # (RNN.2)
         self.cache = x, h, Wx, Wh
         return h[1:].swapaxes(0, 1).copy()
 
@@ -76,7 +80,7 @@ class RNNLayer(Layer):
         T, N, _ = x.shape
         dh = self.check("dh", dh, "N T H", N=N, T=T)
         da = np.empty(h[1:].shape, np.result_type(h, dh))
-        dprev_h = np.zeros_like(da[0])
+        dprev_h = np.zeros(h[0].shape, da.dtype)
         for t in reversed(range(T)):
             dnext_h = dh[:, t] + dprev_h  # (RNN.9)
             da[t] = dnext_h * (1 - h[t + 1] ** 2)  # (RNN.3)
@@ -100,10 +104,8 @@ class LSTMLayer(Layer):
         that the cell state is kept and its gradient gets through (Jozefowicz et al., 2015).
     """
 
-    shapes = {"Wx": "D 4H", "Wh": "H 4H", "b": "4H"}
-
     def __init__(self, in_size, out_size, rng=None, dtype=np.float64, forget_bias=1.0):
-        super().__init__(in_size, out_size, rng, dtype)
+        super().__init__(in_size, out_size, rng, dtype, Wx="D 4H", Wh="H 4H", b="4H")
         self.b[self.out_size : 2 * self.out_size] = forget_bias
 
     def forward_step(self, x, prev_h, prev_c):
@@ -113,15 +115,15 @@ class LSTMLayer(Layer):
         prev_c = self.check("prev_c", prev_c, "N H", N=len(x))
         Wx, Wh, b = self.Wx, self.Wh, self.b
         a = x @ Wx + prev_h @ Wh + b  # (LSTM.1)
-        next_h, next_c, gates = lstm_cell(a, prev_c.copy())
-        return next_h, next_c, (x.copy(), prev_h.copy(), gates, Wx, Wh)
+        next_h, next_c, gates = lstm_cell(a, prev_c)
+        return next_h, next_c, (x.copy(), prev_h.copy(), prev_c.copy(), gates, Wx, Wh)
 
     def backward_step(self, dnext_h, dnext_c, cache):
         """dnext_h (N, H), dnext_c (N, H) → dx, dprev_h, dprev_c, dWx, dWh, db."""
-        x, prev_h, gates, Wx, Wh = self.check_cache(cache, 5)
+        x, prev_h, prev_c, gates, Wx, Wh = self.check_cache(cache, 6)
         dnext_h = self.check("dnext_h", dnext_h, "N H", N=len(x))
         dnext_c = self.check("dnext_c", dnext_c, "N H", N=len(x))
-        da, dprev_c = lstm_cell_backward(dnext_h, dnext_c, gates)
+        da, dprev_c = lstm_cell_backward(dnext_h, dnext_c, prev_c, gates)
         dx = da @ Wx.T  # (LSTM.20)
         dprev_h = da @ Wh.T  # (LSTM.21)
         dWx = x.T @ da  # (LSTM.22)
@@ -134,18 +136,20 @@ class LSTMLayer(Layer):
         x, h = self.time_major(x, h0)
         Wx, Wh, b = self.Wx, self.Wh, self.b
         T, N, _ = x.shape
-        xa = (rows(x) @ Wx + b).reshape(T, N, -1)  # (LSTM.1) but for h, all steps at once
-        c = np.zeros_like(h[0])
+        a = rows(x) @ Wx  # (LSTM.1)
+        a += b  # (LSTM.1)
+        a = a.reshape(T, N, -1)
+        c = np.zeros_like(h)
         gates = [None] * T
         for t in range(T):
-            a = xa[t] + h[t] @ Wh  # (LSTM.1)
-            h[t + 1], c, gates[t] = lstm_cell(a, c)
-        self.cache = x, h, gates, Wx, Wh
+            a[t] += h[t] @ Wh  # (LSTM.1)
+            h[t + 1], c[t + 1], gates[t] = lstm_cell(a[t], c[t])
+        self.cache = x, h, c, gates, Wx, Wh
         return h[1:].swapaxes(0, 1).copy()
 
     def backward(self, dh):
         """dh (N, T, H) → `self.grad`: dx (N, T, D), dh0 (N, H), dWx, dWh, db."""
-        x, h, gates, Wx, Wh = self.kept()
+        x, h, c, gates, Wx, Wh = self.kept()
         Wh = np.asfortranarray(Wh)  # lays Wh.T out row by row, for the products of the loop
         T, N, _ = x.shape
         dh = self.check("dh", dh, "N T H", N=N, T=T)
@@ -154,7 +158,7 @@ class LSTMLayer(Layer):
         dprev_c = np.zeros(h[0].shape, da.dtype)
         for t in reversed(range(T)):
             dnext_h = dh[:, t] + dprev_h  # (LSTM.25)
-            da[t], dprev_c = lstm_cell_backward(dnext_h, dprev_c, gates[t])
+            da[t], dprev_c = lstm_cell_backward(dnext_h, dprev_c, c[t], gates[t])
             dprev_h = da[t] @ Wh.T  # (LSTM.21)
         dx = rows(da) @ Wx.T  # (LSTM.20)
         dWx = rows(x).T @ rows(da)  # (LSTM.26)
@@ -166,7 +170,7 @@ class LSTMLayer(Layer):
 
 
 def lstm_cell(a, prev_c):
-    """a (N, 4H), prev_c (N, H) → next_h (N, H), next_c (N, H) and what the backward needs."""
+    """a (N, 4H), prev_c (N, H) → next_h (N, H), next_c (N, H) and the gates."""
     a_i, a_f, a_o, a_g = split(a, 4)
     input = sigmoid(a_i)  # (LSTM.2)
     forget = sigmoid(a_f)  # (LSTM.3)
@@ -175,12 +179,12 @@ def lstm_cell(a, prev_c):
     next_c = forget * prev_c + input * candidate  # (LSTM.6)
     tanh_c = np.tanh(next_c)  # (LSTM.7)
     next_h = output * tanh_c  # (LSTM.8)
-    return next_h, next_c, (input, forget, output, candidate, prev_c, tanh_c)
+    return next_h, next_c, (input, forget, output, candidate, tanh_c)
 
 
-def lstm_cell_backward(dnext_h, dnext_c, gates):
+def lstm_cell_backward(dnext_h, dnext_c, prev_c, gates):
     """dnext_h (N, H), dnext_c (N, H) → da (N, 4H), dprev_c (N, H)."""
-    input, forget, output, candidate, prev_c, tanh_c = gates
+    input, forget, output, candidate, tanh_c = gates
     doutput = dnext_h * tanh_c  # (LSTM.9)
     dtanh_c = dnext_h * output  # (LSTM.10)
     dc = dnext_c + dtanh_c * (1 - tanh_c**2)  # (LSTM.11)
@@ -203,7 +207,9 @@ class GRULayer(Layer):
     after the product with Whi: the two are different functions.
     """
 
-    shapes = {"Wx": "D 2H", "Wh": "H 2H", "b": "2H", "Wxi": "D H", "Whi": "H H", "bi": "H"}
+    def __init__(self, in_size, out_size, rng=None, dtype=np.float64):
+        shapes = {"Wx": "D 2H", "Wh": "H 2H", "b": "2H", "Wxi": "D H", "Whi": "H H", "bi": "H"}
+        super().__init__(in_size, out_size, rng, dtype, **shapes)
 
     def forward_step(self, x, prev_h):
         """x (N, D), prev_h (N, H) → next_h (N, H) and the cache that `backward_step` needs."""
@@ -220,14 +226,14 @@ class GRULayer(Layer):
         x, prev_h, reset_h, gates, Wx, Wh, Wxi, Whi = self.check_cache(cache, 8)
         dnext_h = self.check("dnext_h", dnext_h, "N H", N=len(x))
         da, dai, dprev_h = gru_cell_backward(dnext_h, prev_h, gates, Whi)
-        dx = da @ Wx.T + dai @ Wxi.T  # (GRU.18)
-        dprev_h = dprev_h + da @ Wh.T  # (GRU.19)
-        dWx = x.T @ da  # (GRU.20)
-        dWh = prev_h.T @ da  # (GRU.21)
-        db = da.sum(axis=0)  # (GRU.22)
-        dWxi = x.T @ dai  # (GRU.23)
-        dWhi = reset_h.T @ dai  # (GRU.24)
-        dbi = dai.sum(axis=0)  # (GRU.25)
+        dx = da @ Wx.T + dai @ Wxi.T  # (GRU.16)
+        dprev_h = dprev_h + da @ Wh.T  # (GRU.17)
+        dWx = x.T @ da  # (GRU.18)
+        dWh = prev_h.T @ da  # (GRU.19)
+        db = da.sum(axis=0)  # (GRU.20)
+        dWxi = x.T @ dai  # (GRU.21)
+        dWhi = reset_h.T @ dai  # (GRU.22)
+        dbi = dai.sum(axis=0)  # (GRU.23)
         return dx, dprev_h, dWx, dWh, db, dWxi, dWhi, dbi
 
     def forward(self, x, h0):
@@ -235,13 +241,17 @@ class GRULayer(Layer):
         x, h = self.time_major(x, h0)
         Wx, Wh, b, Wxi, Whi, bi = self.parameters.values()
         T, N, _ = x.shape
-        xa = (rows(x) @ Wx + b).reshape(T, N, -1)  # (GRU.1) but for h, all steps at once
-        xi = (rows(x) @ Wxi + bi).reshape(T, N, -1)  # (GRU.5), all steps at once
+        a = rows(x) @ Wx  # (GRU.1)
+        a += b  # (GRU.1)
+        a = a.reshape(T, N, -1)
+        xi = rows(x) @ Wxi  # (GRU.5)
+        xi += bi  # (GRU.5)
+        xi = xi.reshape(T, N, -1)
         reset_h = np.empty_like(h[1:])
         gates = [None] * T
         for t in range(T):
-            a = xa[t] + h[t] @ Wh  # (GRU.1)
-            h[t + 1], reset_h[t], gates[t] = gru_cell(a, xi[t], h[t], Whi)
+            a[t] += h[t] @ Wh  # (GRU.1)
+            h[t + 1], reset_h[t], gates[t] = gru_cell(a[t], xi[t], h[t], Whi)
         self.cache = x, h, reset_h, gates, Wx, Wh, Wxi, Whi
         return h[1:].swapaxes(0, 1).copy()
 
@@ -257,17 +267,17 @@ class GRULayer(Layer):
         dai = np.empty(reset_h.shape, dtype)
         dprev_h = np.zeros(h[0].shape, dtype)
         for t in reversed(range(T)):
-            dnext_h = dh[:, t] + dprev_h  # (GRU.26)
+            dnext_h = dh[:, t] + dprev_h  # (GRU.24)
             da[t], dai[t], dprev_h = gru_cell_backward(dnext_h, h[t], gates[t], Whi)
-            dprev_h += da[t] @ Wh.T  # (GRU.19)
-        dx = rows(da) @ Wx.T  # (GRU.18)
-        dx += rows(dai) @ Wxi.T  # (GRU.18)
-        dWx = rows(x).T @ rows(da)  # (GRU.27)
-        dWh = rows(h[:-1]).T @ rows(da)  # (GRU.28)
-        db = rows(da).sum(axis=0)  # (GRU.29)
-        dWxi = rows(x).T @ rows(dai)  # (GRU.30)
-        dWhi = rows(reset_h).T @ rows(dai)  # (GRU.31)
-        dbi = rows(dai).sum(axis=0)  # (GRU.32)
+            dprev_h += da[t] @ Wh.T  # (GRU.17)
+        dx = rows(da) @ Wx.T  # (GRU.16)
+        dx += rows(dai) @ Wxi.T  # (GRU.16)
+        dWx = rows(x).T @ rows(da)  # (GRU.25)
+        dWh = rows(h[:-1]).T @ rows(da)  # (GRU.26)
+        db = rows(da).sum(axis=0)  # (GRU.27)
+        dWxi = rows(x).T @ rows(dai)  # (GRU.28)
+        dWhi = rows(reset_h).T @ rows(dai)  # (GRU.29)
+        dbi = rows(dai).sum(axis=0)  # (GRU.30)
         dx = dx.reshape(x.shape).swapaxes(0, 1)
         self.grad = {"dx": dx, "dh0": dprev_h, "dWx": dWx, "dWh": dWh, "db": db}
         self.grad |= {"dWxi": dWxi, "dWhi": dWhi, "dbi": dbi}
@@ -294,7 +304,7 @@ def gru_cell_backward(dnext_h, prev_h, gates, Whi):
     dai = dcandidate * (1 - candidate**2)  # (GRU.10)
     dreset_h = dai @ Whi.T  # (GRU.11)
     dreset = dreset_h * prev_h  # (GRU.12)
+    dprev_h = dnext_h * update + dreset_h * reset  # (GRU.13)
     da_z = dupdate * update * (1 - update)  # (GRU.14)
     da_r = dreset * reset * (1 - reset)  # (GRU.15)
-    dprev_h = dnext_h * update + dreset_h * reset  # (GRU.13)
     return np.concatenate([da_z, da_r], axis=1), dai, dprev_h

@@ -1,0 +1,238 @@
+"""Our LSTM recipe beside that of pytorch/examples `word_language_model`, in one run.
+
+Both read the same book with the same tokens, lexicon and split, use the same number of threads, go
+through the same training loop, and are evaluated exactly after every epoch. One runs after the
+other, each in a process of its own, so that its peak memory is its own.
+
+    python benchmarks/language_model.py
+    python benchmarks/language_model.py --book practice --target 20 --epochs 5
+
+Progress goes to standard error, the table (with --json all that was measured) to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from unittest import mock
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from blg561.language_model import books, checkpoints, recipes, training
+from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
+
+MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes there, KiB elsewhere
+SYSTEMS = {"ours": "our LSTM recipe", "peer": "word_language_model"}
+
+
+class PeerModel(nn.Module):
+    """The LSTM of word_language_model: two layers of 200, weights not tied, dropout 0.2.
+
+    Dropout is the usual one, a new mask at every time step: on the embedding's output, between
+    the layers and before the output layer.
+    """
+
+    def __init__(self, ntoken: int, size=200, layers=2, dropout=0.2):
+        super().__init__()
+        self.arguments = {"ntoken": ntoken, "size": size, "layers": layers, "dropout": dropout}
+        self.embedding = nn.Embedding(ntoken, size)
+        self.lstm = nn.LSTM(size, size, layers, dropout=dropout)
+        self.output = nn.Linear(size, ntoken)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.uniform_(self.output.weight, -0.1, 0.1)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x, state):
+        """Words x (N, T) → logits (N, T, V); in between time comes first, as in the example."""
+        hidden, state = self.lstm(self.dropout(self.embedding(x.t())), state)
+        return self.output(self.dropout(hidden).transpose(0, 1)), state
+
+    def initialize(self, batch_size: int):
+        zero = self.output.weight.new_zeros(self.lstm.num_layers, batch_size, self.lstm.hidden_size)
+        return zero, zero.clone()
+
+
+def train_ours(path: Path, folder: str) -> tuple[dict, str]:
+    """Our recipe, carried out as everywhere; its history and the file it leaves."""
+    recipe = recipes.RECIPES["lstm"]
+    _, log = recipes.run(recipe, *recipes.build_datasets(recipe, path), folder=folder)
+    return log, f"{recipe.name}.pt"
+
+
+def train_peer(path: Path, folder: str, epochs: int) -> tuple[dict, str]:
+    """SGD at 20 with the gradient clipped to 0.25, batches of 20 rows of 35 tokens, in float32.
+
+    The learning rate is divided by 4 after each epoch that is not the best so far.
+    """
+    torch.manual_seed(1111)
+    trainset = Dataset(35, path)
+    validset = Dataset(35, path, train=False)
+    model = PeerModel(len(trainset.unique_data))
+    optimizer = torch.optim.SGD(model.parameters(), lr=20)
+    log = training.train(
+        DataLoader(trainset, batch_sampler=ContinuingRows(trainset, 20)),
+        evaluation_loader(validset),
+        model,
+        optimizer,
+        nn.CrossEntropyLoss(),
+        nepoch=epochs,
+        grad_clip=True,
+        clip_val=0.25,
+        scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.25, patience=0, threshold=0
+        ),
+        model_name="peer",
+        folder=folder,
+        precision="float32",
+    )
+    return log, "peer.pt"
+
+
+def measure(system: str, path: Path, epochs: int, threads: int) -> dict:
+    """Train one system in this process; the figures of every epoch, and the peak memory."""
+    torch.set_num_threads(threads)
+    evaluation_seconds = []
+
+    def timed_evaluate(*arguments, evaluate=training.evaluate):
+        start = time.perf_counter()
+        loss = evaluate(*arguments)
+        evaluation_seconds.append(time.perf_counter() - start)
+        return loss
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(sys.stderr),
+        mock.patch.object(training, "evaluate", timed_evaluate),
+    ):
+        if system == "ours":
+            log, file = train_ours(path, folder)
+        else:
+            log, file = train_peer(path, folder, epochs)
+        checkpoint = checkpoints.load(Path(folder) / file)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+    return {
+        "system": SYSTEMS[system],
+        "recipe": checkpoint["recipe"],
+        "precision": checkpoint["precision"],
+        "lexicon": len(checkpoint["lexicon"]),
+        "validation_perplexity": [training.perplexity(loss) for loss in log["validation_loss"]],
+        "training_seconds": log["seconds"],
+        "evaluation_seconds": evaluation_seconds,
+        "peak_memory_mib": peak,
+    }
+
+
+def measure_apart(*arguments) -> dict:
+    """`measure` in a new process.
+
+    Linux counts what the parent holds when it starts the child into the child's peak memory. It
+    adds nothing here: this process has loaded PyTorch and no more, as the child does anyway.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def summarize(run: dict, target: float) -> dict:
+    """The rows of the table. Times are those at the end of the epoch that passes the target."""
+    perplexities = run["validation_perplexity"]
+    passed = next((n for n, p in enumerate(perplexities, start=1) if p <= target), None)
+    trained = passed and sum(run["training_seconds"][:passed])
+    evaluated = passed and sum(run["evaluation_seconds"][:passed])
+    best = min(perplexities)
+    return {
+        "epochs_to_target": passed,
+        "training_seconds_to_target": trained,
+        "total_seconds_to_target": passed and trained + evaluated,
+        "best_perplexity": best,
+        "best_epoch": perplexities.index(best) + 1,
+        "epochs": len(perplexities),
+        "median_epoch_seconds": statistics.median(run["training_seconds"]),
+        "median_evaluation_seconds": statistics.median(run["evaluation_seconds"]),
+        "peak_memory_mib": run["peak_memory_mib"],
+    }
+
+
+def table(runs: list[dict], target: float) -> str:
+    """What was measured, side by side, and the ratio of the times to the target."""
+    ours, peer = (summarize(run, target) for run in runs)
+
+    def row(label: str, form: str, *names: str) -> str:
+        cells = [
+            "never" if system[names[0]] is None else form.format(*(system[name] for name in names))
+            for system in (ours, peer)
+        ]
+        return f"{label:44}{cells[0]:>22}{cells[1]:>22}"
+
+    lines = [
+        f"{'':44}" + "".join(f"{run['system']:>22}" for run in runs),
+        f"{'precision of matrix products':44}" + "".join(f"{run['precision']:>22}" for run in runs),
+        row(f"epochs to perplexity {target:g}", "{}", "epochs_to_target"),
+        row("  seconds of training until then", "{:.1f}", "training_seconds_to_target"),
+        row("  seconds in all, evaluation included", "{:.1f}", "total_seconds_to_target"),
+        row("best perplexity", "{:.1f}", "best_perplexity"),
+        row("  reached after epoch", "{} of {}", "best_epoch", "epochs"),
+        row("seconds an epoch of training, median", "{:.2f}", "median_epoch_seconds"),
+        row("seconds an evaluation, median", "{:.2f}", "median_evaluation_seconds"),
+        row("peak memory of the process (MiB)", "{:.0f}", "peak_memory_mib"),
+        "",
+        ratio(ours, peer, target),
+    ]
+    return "\n".join(lines)
+
+
+def ratio(ours: dict, peer: dict, target: float) -> str:
+    for system, name in ((ours, "ours"), (peer, "the peer")):
+        if system["epochs_to_target"] is None:
+            return f"{name} does not reach {target:g} in {system['epochs']} epochs"
+    training_, total = (
+        ours[name] / peer[name]
+        for name in ("training_seconds_to_target", "total_seconds_to_target")
+    )
+    return (
+        f"ours reaches {target:g} in {total:.2f} of the peer's time, evaluation included "
+        f"({training_:.2f} of its time in training)"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--book", choices=books.CATALOGUE, default="pride_prejudice")
+    parser.add_argument("--target", type=float, help="perplexity (default: the book's own target)")
+    parser.add_argument("--epochs", type=int, default=20, help="of the peer (default: 20)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--json", action="store_true", help="print all that was measured as JSON")
+    arguments = parser.parse_args()
+    book = books.CATALOGUE[arguments.book]
+    target = arguments.target or book.target_perplexity
+    if target is None:
+        parser.error(f"{book.title} has no target of its own: choose one with --target")
+
+    path = books.find(book.key)
+    runs = [measure_apart(name, path, arguments.epochs, arguments.threads) for name in SYSTEMS]
+    if arguments.json:
+        print(json.dumps({"book": book.key, "target": target, "threads": arguments.threads,
+                          "torch": torch.__version__, "runs": runs}, indent=2))  # fmt: skip
+        return
+    print(
+        f"{book.title}: {runs[0]['recipe']['training_tokens']:,} tokens in training, lexicon of "
+        f"{runs[0]['lexicon']:,} words; torch {torch.__version__}, threads: {arguments.threads}\n"
+    )
+    print(table(runs, target))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The three recipes with three seeds each: mean and spread of what they reach.
+
+    python benchmarks/seeds.py
+    python benchmarks/seeds.py --write     # keeps the rows in results/seeds.json as they come
+
+A row that results/seeds.json has for the same book and the very same recipe is not run again, so an
+interrupted run goes on where it was; --fresh runs all nine, as is needed when the code of training
+has changed. Progress goes to standard error, the table to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from blg561.language_model import books, checkpoints, recipes, training
+
+SEEDS = (0, 1, 2)
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "seeds.json"
+
+
+def run(recipe: recipes.Recipe, book: str) -> dict:
+    """Carry out one training; the row that describes it."""
+    trainset, validset = recipes.build_datasets(recipe, books.find(book))
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        start = time.perf_counter()
+        _, log = recipes.run(recipe, trainset, validset, folder=folder)
+        seconds = time.perf_counter() - start
+        precision = checkpoints.load(Path(folder) / f"{recipe.name}.pt")["precision"]
+    loss = log["validation_loss"][-1]
+    return {
+        "book": book,
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "perplexity": round(training.perplexity(loss), 3),
+        "loss": round(loss, 5),
+        "seconds": round(seconds, 1),
+        "epochs": len(log["epoch"]),
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "recipe": asdict(recipe),
+    }
+
+
+def read() -> list[dict]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+
+
+def write(rows: list[dict]):
+    """All rows, so that the file is whole whenever the process ends."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    partial = RESULTS.with_suffix(".partial")
+    partial.write_text(json.dumps(rows, indent=2) + "\n")
+    os.replace(partial, RESULTS)
+
+
+def key(row: dict) -> tuple:
+    return row["book"], row["name"], row["seed"]
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: a line for each recipe, over its seeds."""
+    lines = [
+        "| recipe | runs | validation perplexity, mean | lowest to highest | standard deviation "
+        "| seconds, mean | precision | threads |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in recipes.RECIPES:
+        mine = [row for row in rows if row["name"] == name]
+        perplexities = [row["perplexity"] for row in mine]
+        cells = [
+            name,
+            len(mine),
+            f"{statistics.mean(perplexities):.1f}",
+            f"{min(perplexities):.1f} to {max(perplexities):.1f}",
+            f"{statistics.stdev(perplexities):.2f}",
+            f"{statistics.mean(row['seconds'] for row in mine):.0f}",
+            " and ".join(sorted({row["precision"] for row in mine})),
+            " and ".join(sorted({str(row["threads"]) for row in mine})),
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--book", choices=books.CATALOGUE, default="pride_prejudice")
+    parser.add_argument("--write", action="store_true", help="keep the rows in results/seeds.json")
+    parser.add_argument("--fresh", action="store_true", help="run again what the file has already")
+    arguments = parser.parse_args()
+
+    stored = {key(row): row for row in read()}
+    rows = []
+    for recipe in recipes.RECIPES.values():
+        for seed in SEEDS:
+            recipe = replace(recipe, seed=seed)
+            known = stored.get((arguments.book, recipe.name, seed))
+            if known and known["recipe"] == asdict(recipe) and not arguments.fresh:
+                row, origin = known, "stored"
+            else:
+                row, origin = run(recipe, arguments.book), "new"
+                stored[key(row)] = row
+                if arguments.write:
+                    write(list(stored.values()))
+            rows.append(row)
+            print(
+                f"{recipe.name}, seed {seed}: perplexity {row['perplexity']:.1f}, "
+                f"{row['seconds']:.0f} s ({origin})",
+                file=sys.stderr,
+            )
+    versions = " and ".join(sorted({row["torch"] for row in rows}))
+    print(f"{books.CATALOGUE[arguments.book].title}, torch {versions}\n\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()
