@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         code, message = 130, "interrupted"
     except Exception as error:
-        code, message = exit_code(error), f"error: {error}"
+        code, message = exit_code(error), "error: " + " ".join(str(error).split())
         if code is None:
             raise
     # Not within `except`: a progress bar leaves the line only when its exception is forgotten.
@@ -212,8 +212,9 @@ def train(arguments) -> int:
     check_writable(folder)
 
     book = books.CATALOGUE[arguments.book]
-    print(f"training {recipe.name} on {book.title}, {recipe.epochs} epochs, on {device}")
+    print(f"training {recipe.name} on {book.title}")
     print_protocol(protocol(datasets[1]))
+    print(f"  epochs    {recipe.epochs}, on {device}")
     print(f"  saved     {path}, after every epoch", flush=True)
     before = modified(path)
     try:
@@ -229,7 +230,7 @@ def train(arguments) -> int:
         saved = modified(path) != before
     else:
         print(f"validation perplexity {perplexity(log['validation_loss'][-1]):.2f}{asked(book)}")
-        print(f"Now: {PROGRAM} generate --model {shlex.quote(str(path))}")
+        print(f"Now: {PROGRAM} generate --model {shlex.quote(str(path))} --prompt the")
         return 0
     print(go_on(arguments, path, saved), file=sys.stderr)
     return 130
@@ -257,7 +258,7 @@ def modified(path: Path) -> int | None:
 
 def go_on(arguments, path: Path, saved: bool) -> str:
     """What to say after Ctrl-C. A run with --overwrite must not go on from the older file."""
-    if arguments.resume or saved:
+    if saved or (arguments.resume and path.exists()):
         given = [word for word in arguments.argv if word not in ("--resume", "--overwrite")]
         command = shlex.join([*PROGRAM.split(), *given, "--resume"])
         return f"interrupted; what was finished is in {path}. Go on with:\n  {command}"

@@ -162,6 +162,15 @@ def test_train_says_what_it_does_and_writes_the_recipe_s_network(corpus, capsys)
     assert same(weights("models/practice/lstm.pt"), weights("other/lstm.pt"))
 
 
+def test_the_command_that_train_names_at_its_end_works(corpus, capsys):
+    assert main(["train", "--book", "practice", "--folder", "a folder"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("Now: ")
+    argv = command_in(last.removeprefix("Now: "))
+    assert argv[:3] == ["generate", "--model", "a folder/lstm.pt"]
+    assert main(argv) == 0
+
+
 def test_train_takes_recipe_epochs_seed_precision_and_folder(corpus):
     options = "--recipe rnn_clipped --epochs 1 --seed 3 --precision bfloat16 --folder here"
     assert main(["train", "--book", "practice", *options.split()]) == 0
@@ -277,8 +286,11 @@ def command_in(error: str) -> list[str]:
     return shlex.split(given)
 
 
-def test_ctrl_c_before_the_first_checkpoint_says_how_to_start_again(corpus, monkeypatch, capsys):
-    argv = ["train", "--book", "practice"]
+@pytest.mark.parametrize("option", [[], ["--resume"]])
+def test_ctrl_c_before_the_first_checkpoint_says_how_to_start_again(
+    corpus, monkeypatch, capsys, option
+):
+    argv = ["train", "--book", "practice", *option]
     with monkeypatch.context() as patch:
         interrupt_after(5, patch)
         assert main(argv) == 130

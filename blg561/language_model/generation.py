@@ -64,7 +64,7 @@ def generate(
 
 def distribution(logits: torch.Tensor, temperature=1.0, top_k=None, top_p=None) -> torch.Tensor:
     """Logits (V,) → the probabilities (V,) that `generate` samples from."""
-    logits = logits / temperature
+    logits = (logits - logits.max()) / temperature
     if top_k is not None:
         kept = torch.topk(logits, min(top_k, len(logits)))
         logits = torch.full_like(logits, -torch.inf).scatter(0, kept.indices, kept.values)

@@ -239,6 +239,8 @@ def describe(trainloader, model, optimizer, scheduler, nepoch, grad_clip, clip_v
     return {
         "network": {"class": type(model).__name__, **model.arguments},
         "optimizer": {"class": type(optimizer).__name__, **settings},
+        "learning_rates": [g.get("initial_lr", g["lr"]) for g in optimizer.param_groups],
+        "seed": torch.initial_seed(),
         "scheduler": type(scheduler).__name__,
         "epochs": nepoch,
         "clipping": clip_val if grad_clip else None,
