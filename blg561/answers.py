@@ -44,6 +44,13 @@ def rectifier_da(dnext_h, next_h):
     return dnext_h * (next_h > 0)
 
 
+def direct_path(forget):
+    """forget (T, H) → (T, H): in row t the product of the forget gates after it, f_{t+1} … f_T."""
+    path = np.ones_like(forget)
+    path[:-1] = np.cumprod(forget[:0:-1], axis=0)[::-1]
+    return path
+
+
 def gru_parameter_count(D, H):
     """How many numbers the parameters of a GRU layer hold."""
     return 3 * (D * H + H * H + H)
@@ -98,6 +105,41 @@ QUESTIONS: dict[str, Question] = {
     "01.7": Question(
         expected="d",
         hint="Which of the four is more than one number that multiplies the whole sum?",
+    ),
+    # 02 LSTM
+    "02.1": Question(
+        expected=np.array([1.6, 0.5 * np.tanh(1.6)]),
+        rtol=1e-3,
+        hint="First c = f c + i g, then h = o tanh(c) with the new c.",
+    ),
+    "02.2": Question(
+        expected=240_800,
+        hint="The shapes are (D, 4H), (H, 4H) and (4H,).",
+    ),
+    "02.3": Question(
+        expected=lambda dc, prev_c, candidate: dc * (prev_c - candidate),
+        hint="f stands in two products. Add up what it gets from each, and mind the sign in 1 - f.",
+        cases=(
+            (np.array([[1.0, -2.0]]), np.array([[0.5, 3.0]]), np.array([[0.2, -0.9]])),
+            (np.array([[0.3], [2.0]]), np.array([[-1.0], [0.0]]), np.array([[0.4], [0.7]])),
+        ),
+    ),
+    "02.4": Question(
+        expected="c",
+        hint="What do the lines do with dnext_c when dnext_h is zero?",
+    ),
+    "02.5": Question(
+        expected=direct_path,
+        hint="Go backward from the last row, which is 1: a row is the next row times its gate.",
+        cases=(
+            (np.array([[0.9, 0.1], [0.5, 1.0], [0.8, 0.3], [0.7, 0.6]]),),
+            (np.array([[0.2, 0.4, 0.6]]),),
+        ),
+    ),
+    "02.6": Question(
+        expected=-np.log(2**0.01 - 1),
+        rtol=2e-3,
+        hint="Find f with f^100 = 1/2 first, then the bias with σ(bias) = f.",
     ),
     # 03 GRU
     "03.1": Question(

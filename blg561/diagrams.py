@@ -131,6 +131,15 @@ class Diagram(Figure):
             )
         )
 
+    def operator(self, x, y, sign: str) -> Box:
+        """Draw a circle around a `sign` such as ⊙ or +, which acts on what the arrows bring."""
+        return self.box(x, y, 24, 24, sign, size=13, rounding=12)
+
+    def dot(self, x, y, *, color=INK) -> Point:
+        """Mark (x, y) as a place where a value goes on in more than one direction."""
+        self.page.plot([x], [y], color=color, marker="o", markersize=6)
+        return x, y
+
     def _repr_png_(self) -> bytes:
         # Without this, IPython shows a figure as text until a notebook has imported pyplot.
         png = BytesIO()
@@ -381,3 +390,322 @@ def _draw_attention(diagram: Diagram, encoder: list[Box], decoder: list[Box]) ->
     diagram.arrow(
         (right, 240), (receive_x, 240), (receive_x, receiving.top[1]), color=VERMILION, width=2
     )
+
+
+def rnn_cell() -> Diagram:
+    """One step of the simple recurrent layer, h_t = tanh(x_t Wx + h_{t-1} Wh + b) (Elman 1990).
+
+    Notation and shapes are those of `RNNLayer`: vectors are rows, N sequences, D features, H units.
+    """
+    diagram = Diagram(WIDTH, 316)
+    line_y, width = 160, 84
+    state_line = {"color": BLUE, "width": 2}
+    prev_h = diagram.box(44, line_y, 60, 30, "$h_{t-1}$", color=BLUE)
+    from_h = diagram.box(178, line_y, width, 34, r"$h_{t-1}\,W_h$")
+    plus = diagram.operator(308, line_y, "+")
+    x = diagram.box(plus.x, 26, 60, 30, "$x_t$")
+    from_x = diagram.box(plus.x, 92, width, 34, r"$x_t\,W_x$")
+    b = diagram.box(plus.x, 228, 44, 30, "$b$")
+    tanh = diagram.box(440, line_y, 64, 34, "tanh", color=PURPLE)
+    branch = diagram.dot(536, line_y, color=BLUE)
+    output = diagram.box(branch[0], 290, 60, 30, "$h_t$", color=BLUE)
+    next_h = diagram.box(656, line_y, 60, 30, "$h_t$", color=BLUE)
+
+    diagram.arrow(x.top, from_x.bottom)
+    diagram.arrow(from_x.top, plus.bottom)
+    diagram.arrow(b.bottom, plus.top)
+    diagram.arrow(prev_h.right, from_h.left, **state_line)
+    diagram.arrow(from_h.right, plus.left)
+    diagram.arrow(plus.right, tanh.left)
+    diagram.arrow(tanh.right, next_h.left, **state_line)
+    diagram.arrow(branch, output.bottom, **state_line)
+
+    for x, y, note in [
+        (14, line_y - 46, "(N, H)\nfrom the\nstep before"),
+        (from_h.left[0], line_y + 32, "$W_h$: (H, H)"),
+        (236, line_y + 14, "(N, H)"),
+        (plus.x + 38, 26, "(N, D), input of step t"),
+        (from_x.right[0] + 8, 92, "$W_x$: (D, H)"),
+        (plus.x + 10, 126, "(N, H)"),
+        (b.right[0] + 8, 228, "(H,), added to each row"),
+        (330, line_y + 14, "$a_t$: (N, H)"),
+        (480, line_y + 14, "(N, H)"),
+        (output.right[0] + 8, 290, "(N, H), output of\nstep t"),
+        (next_h.left[0], line_y - 46, "(N, H)\nto the\nnext step"),
+    ]:
+        diagram.label(x, y, note, size=9.5, align="left")
+    return diagram
+
+
+def rnn_unrolled(backward: bool = False) -> Diagram:
+    """Four steps of the simple recurrent layer; every step has the same Wx, Wh and b.
+
+    With `backward`, the gradients of `RNNLayer.backward` are added. They run against the arrows of
+    the forward pass: what enters step t is dnext_h, the sum of dh_t from the loss and of the
+    dprev_h that step t + 1 hands back.
+    """
+    diagram = Diagram(WIDTH, 374 if backward else 338)
+    steps, shift = 4, 22 if backward else 0  # makes room for a gradient beside each value
+    x_y, cell_y, h_y = (100, 212, 346) if backward else (74, 178, 310)
+    state_y = cell_y - 26
+    forward = {"color": GREY} if backward else {"color": BLUE, "width": 2}
+
+    places = 122 + 152 * np.arange(steps)
+    words = "$W_x$\n$W_h$\n$b$"
+    cells = [diagram.box(x, cell_y, 72, 96, words, color=PURPLE) for x in places]
+    first = diagram.box(28, state_y, 40, 28, "$h_0$", color=BLUE)
+    last = diagram.box(672, state_y, 40, 28, f"$h_{steps}$", color=BLUE)
+    for step, (before, after) in enumerate(pairwise([first, *cells, last])):
+        diagram.arrow((before.right[0], state_y), (after.left[0], state_y), **forward)
+        if 0 < step < steps:
+            x = (before.x + after.x) / 2
+            diagram.label(x, state_y - 14, f"$h_{step}$", color=BLUE)
+    for step, cell in enumerate(cells, start=1):
+        x = diagram.box(cell.x - shift, x_y, 38, 28, f"$x_{step}$")
+        h = diagram.box(cell.x - shift, h_y, 38, 28, f"$h_{step}$", color=BLUE)
+        diagram.arrow(x.top, (x.x, cell.bottom[1]), color=GREY if backward else INK)
+        diagram.arrow((h.x, cell.top[1]), h.bottom, **forward)
+    if backward:
+        _draw_gradients(diagram, cells, x_y, h_y, shift)
+        note = "+ gives dnext_h = $dh_t$ + dprev_h, which enters step t from above"
+        diagram.label(WIDTH / 2, 20, note, size=10, color=VERMILION)
+    note = "Every step has the same $W_x$, $W_h$ and $b$.   Each x: (N, D), each h: (N, H)"
+    diagram.label(WIDTH / 2, x_y - 54, note, size=10)
+    return diagram
+
+
+def _draw_gradients(
+    diagram: Diagram, cells: list[Box], x_y: float, h_y: float, shift: float
+) -> None:
+    """Draw the backward pass through unrolled `cells`, from the last one to the first."""
+    gradient_y, sum_y = cells[0].y + 22, cells[0].top[1] + 36
+    look = {"color": VERMILION, "width": 2}
+    zero = diagram.box(672, sum_y, 40, 28, "0", color=VERMILION)
+    from_next = [zero.left]
+    for step, cell in reversed(list(enumerate(cells, start=1))):
+        x = cell.x + shift
+        plus = diagram.operator(x, sum_y, "+")
+        dh = diagram.box(x, h_y, 38, 28, f"$dh_{step}$", color=VERMILION)
+        dx = diagram.box(x, x_y, 38, 28, f"$dx_{step}$", color=VERMILION)
+        diagram.arrow(dh.bottom, plus.top, **look)
+        diagram.arrow(*from_next, plus.right, **look)
+        diagram.arrow(plus.bottom, (x, cell.top[1]), **look)
+        diagram.arrow((x, cell.bottom[1]), dx.top, **look)
+        start, corner_x = (cell.left[0], gradient_y), cell.left[0] - 54
+        from_next = [start, (corner_x, gradient_y), (corner_x, sum_y)]
+        if step > 1:
+            diagram.label(
+                cell.left[0] - 4,
+                gradient_y - 13,
+                "dprev_h",
+                size=9.5,
+                color=VERMILION,
+                align="right",
+            )
+    dh0 = diagram.box(28, gradient_y, 40, 28, "$dh_0$", color=VERMILION)
+    diagram.arrow(start, dh0.right, **look)
+
+
+def lstm_cell() -> Diagram:
+    """One step of the LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
+
+    The names are those of `LSTMLayer`. The cell state runs straight along the top.
+    """
+    diagram = Diagram(WIDTH, 440)
+    state_y, product_y, gate_y, sum_y = 398, 312, 224, 134
+    cell_line, hidden_line = {"color": GREEN, "width": 2.5}, {"color": BLUE, "width": 2}
+
+    prev_c = diagram.box(42, state_y, 64, 30, "prev_c", color=GREEN)
+    prev_h = diagram.box(42, sum_y, 64, 30, "prev_h", color=BLUE)
+    a = diagram.box(312, sum_y, 400, 34, "a = x Wx + prev_h Wh + b")
+    x = diagram.box(a.x, 68, 64, 30, "x")
+    forget = _draw_gate(diagram, 154, gate_y, "forget", "σ($a_f$)")
+    input = _draw_gate(diagram, 252, gate_y, "input", "σ($a_i$)")
+    candidate = _draw_gate(diagram, 372, gate_y, "candidate", "tanh($a_g$)", color=PURPLE)
+    output = _draw_gate(diagram, 470, gate_y, "output", "σ($a_o$)")
+    keep = diagram.operator(forget.x, state_y, "⊙")
+    add = diagram.operator(a.x, state_y, "+")
+    write = diagram.operator(a.x, product_y, "⊙")
+    branch = diagram.dot(574, state_y, color=GREEN)
+    tanh = diagram.box(branch[0], product_y, 56, 30, "tanh", color=PURPLE)
+    show = diagram.operator(branch[0], gate_y, "⊙")
+    next_c = diagram.box(658, state_y, 64, 30, "next_c", color=GREEN)
+    next_h = diagram.box(658, gate_y, 64, 30, "next_h", color=BLUE)
+
+    diagram.arrow(prev_h.right, a.left, **hidden_line)
+    diagram.arrow(x.top, a.bottom)
+    for gate, part in [(forget, "a_f"), (input, "a_i"), (candidate, "a_g"), (output, "a_o")]:
+        diagram.arrow((gate.x, a.top[1]), gate.bottom)
+        diagram.label(gate.x - 14, 176, f"${part}$")
+    diagram.arrow(prev_c.right, keep.left, **cell_line)
+    diagram.arrow(forget.top, keep.bottom)
+    diagram.arrow(keep.right, add.left, **cell_line)
+    diagram.arrow(input.top, (input.x, write.y), write.left)
+    diagram.arrow(candidate.top, (candidate.x, write.y), write.right)
+    diagram.arrow(write.top, add.bottom)
+    diagram.arrow(add.right, next_c.left, **cell_line)
+    diagram.arrow(branch, tanh.top, **cell_line)
+    diagram.arrow(tanh.bottom, show.top)
+    diagram.arrow(output.right, show.left)
+    diagram.arrow(show.right, next_h.left, **hidden_line)
+
+    for x, y, note in [
+        (20, state_y - 25, "(N, H)"),
+        (180, state_y + 15, "forget ⊙ prev_c"),
+        (add.x + 9, (product_y + state_y) / 2, "input ⊙ candidate"),
+        (20, sum_y - 25, "(N, H)"),
+        (a.right[0] + 8, sum_y, "(N, 4H)"),
+        (a.x + 40, 68, "(N, D)"),
+        (branch[0] + 9, 266, "tanh(next_c)"),
+        (next_c.left[0], state_y - 25, "(N, H)"),
+        (next_h.left[0], gate_y - 42, "(N, H)\nalso the\noutput"),
+        (112, 32, "a is cut into [$a_i$, $a_f$, $a_o$, $a_g$], each (N, H)"),
+        (112, 12, "Wx: (D, 4H)    Wh: (H, 4H)    b: (4H,)"),
+    ]:
+        diagram.label(x, y, note, size=9.5, align="left")
+    return diagram
+
+
+def _draw_gate(
+    diagram: Diagram, x: float, y: float, name: str, formula: str, *, color: str = ORANGE
+) -> Box:
+    return diagram.box(x, y, 84, 42, f"{name}\n{formula}", size=10, color=color)
+
+
+def lstm_unrolled() -> Diagram:
+    """Three steps of the LSTM, with the cell state's path apart from the hidden state's.
+
+    Above them the direct path of the gradient along the cell state: each step multiplies it by its
+    forget gate and nothing else, since + hands a gradient on unchanged. Along the hidden state the
+    way leads through the output gate, tanh, the gates' slopes and Wh in every step.
+    """
+    diagram = Diagram(WIDTH, 464)
+    steps, pitch = 3, 200
+    gradient_y, state_y, tanh_y, gate_y, x_y = 394, 316, 240, 156, 86
+    cell_line, hidden_line = {"color": GREEN, "width": 3}, {"color": BLUE, "width": 2}
+    gradient = {"color": VERMILION, "width": 3}
+
+    before_c = diagram.box(26, state_y, 36, 28, "$c_0$", color=GREEN)
+    before_h = diagram.box(26, gate_y, 36, 28, "$h_0$", color=BLUE)
+    before_dc = diagram.box(26, gradient_y, 36, 28, "$dc_0$", color=VERMILION)
+    for step, gates_x in enumerate(118 + pitch * np.arange(steps), start=1):
+        gates = diagram.box(gates_x, gate_y, 76, 40, "gates", color=ORANGE)
+        x = diagram.box(gates.x, x_y, 36, 28, f"$x_{step}$")
+        keep = diagram.operator(gates.x - 22, state_y, "⊙")
+        add = diagram.operator(gates.x + 22, state_y, "+")
+        c = diagram.dot(gates.x + 100, state_y, color=GREEN)
+        tanh = diagram.box(c[0], tanh_y, 48, 28, "tanh", color=PURPLE)
+        show = diagram.operator(c[0], gate_y, "⊙")
+        dc = diagram.box(c[0], gradient_y, 36, 28, f"$dc_{step}$", color=VERMILION)
+        scale = diagram.operator(keep.x, gradient_y, "⊙")
+
+        diagram.arrow(x.top, gates.bottom)
+        diagram.arrow(before_h.right, gates.left, **hidden_line)
+        diagram.arrow((keep.x, gates.top[1]), keep.bottom)
+        diagram.arrow((add.x, gates.top[1]), add.bottom)
+        diagram.arrow(gates.right, show.left)
+        diagram.arrow(before_c.right, keep.left, **cell_line)
+        diagram.arrow(keep.right, add.left, **cell_line)
+        diagram.arrow(c, tanh.top)
+        diagram.arrow(tanh.bottom, show.top)
+        diagram.arrow(dc.left, scale.right, **gradient)
+        diagram.arrow(scale.left, before_dc.right, **gradient)
+        if step < steps:
+            diagram.label(c[0], state_y + 16, f"$c_{step}$", color=GREEN)
+            diagram.label(c[0] + 34, gate_y + 14, f"$h_{step}$", color=BLUE)
+        for x, y, note in [
+            (keep.x - 20, gradient_y + 23, "forget"),
+            (add.x - 20, gradient_y - 16, "unchanged"),
+            (keep.x - 48, tanh_y, "forget"),
+            (add.x + 7, gate_y + 40, "input ⊙\ncandidate"),
+            (gates.right[0] + 4, gate_y - 14, "output"),
+        ]:
+            diagram.label(x, y, note, size=9.5, align="left")
+        before_c, before_h, before_dc = add, show, dc
+    last_c = diagram.box(674, state_y, 36, 28, f"$c_{steps}$", color=GREEN)
+    last_h = diagram.box(674, gate_y, 36, 28, f"$h_{steps}$", color=BLUE)
+    diagram.arrow(add.right, last_c.left, **cell_line)
+    diagram.arrow(show.right, last_h.left, **hidden_line)
+
+    for y, note, color in [
+        (
+            446,
+            "The gradient's direct path along c meets the forget gates and nothing else",
+            VERMILION,
+        ),
+        (
+            36,
+            "The path along h meets output, tanh, the slopes of the gates and Wh in every step",
+            BLUE,
+        ),
+        (14, "gates: forget, input, output and candidate, made from $x_t$ and $h_{t-1}$", INK),
+    ]:
+        diagram.label(8, y, note, size=10, color=color, align="left")
+    return diagram
+
+
+def gru_cell() -> Diagram:
+    """One step of the gated recurrent unit (Cho et al. 2014), the reset gate before the product.
+
+    The names are those of `GRULayer`.
+    """
+    diagram = Diagram(WIDTH, 476)
+    state_y, gate_y, candidate_y = 434, 304, 144
+    state_line = {"color": BLUE, "width": 2}
+
+    prev_h = diagram.box(42, state_y, 64, 30, "prev_h", color=BLUE)
+    a = diagram.box(206, gate_y, 136, 42, "a = x Wx\n+ prev_h Wh + b", size=10)
+    x = diagram.box(166, 224, 32, 30, "x")
+    reset = _draw_gate(diagram, 238, 224, "reset", "σ($a_r$)")
+    update = _draw_gate(diagram, 362, gate_y, "update", "σ($a_z$)")
+    rest = diagram.box(486, gate_y, 88, 34, "1 − update", size=10, color=ORANGE)
+    see = diagram.operator(reset.x, candidate_y, "⊙")
+    ai = diagram.box(406, candidate_y, 144, 42, "ai = x Wxi\n+ reset_h Whi + bi", size=10)
+    xi = diagram.box(ai.x, 78, 32, 30, "x")
+    candidate = _draw_gate(diagram, 586, candidate_y, "candidate", "tanh(ai)", color=PURPLE)
+    keep = diagram.operator(update.x, state_y, "⊙")
+    write = diagram.operator(candidate.x, gate_y, "⊙")
+    add = diagram.operator(candidate.x, state_y, "+")
+    next_h = diagram.box(660, state_y, 64, 30, "next_h", color=BLUE)
+    to_mixture = diagram.dot(106, state_y, color=BLUE)
+    to_gates = diagram.dot(106, gate_y, color=BLUE)
+
+    diagram.arrow(prev_h.right, keep.left, **state_line)
+    diagram.arrow(to_mixture, to_gates, a.left, **state_line)
+    diagram.arrow(to_gates, (to_gates[0], see.y), see.left, **state_line)
+    diagram.arrow(x.top, (x.x, a.bottom[1]))
+    diagram.arrow(a.right, update.left)
+    diagram.arrow((reset.x, a.bottom[1]), reset.top)
+    diagram.arrow(reset.bottom, see.top)
+    diagram.arrow(see.right, ai.left)
+    diagram.arrow(xi.top, ai.bottom)
+    diagram.arrow(ai.right, candidate.left)
+    diagram.arrow(update.top, keep.bottom)
+    diagram.arrow(update.right, rest.left)
+    diagram.arrow(rest.right, write.left)
+    diagram.arrow(candidate.top, write.bottom)
+    diagram.arrow(keep.right, add.left, **state_line)
+    diagram.arrow(write.top, add.bottom)
+    diagram.arrow(add.right, next_h.left, **state_line)
+
+    for x, y, note in [
+        (20, state_y - 25, "(N, H)"),
+        (a.left[0], gate_y + 32, "(N, 2H)"),
+        (288, gate_y + 14, "$a_z$"),
+        (246, 264, "$a_r$"),
+        (152, 198, "(N, D)"),
+        (264, candidate_y + 14, "reset_h"),
+        (ai.left[0], candidate_y + 32, "(N, H)"),
+        (xi.right[0] + 8, xi.y, "(N, D)"),
+        (add.x - 164, state_y + 15, "update ⊙ prev_h"),
+        (add.x + 9, (gate_y + state_y) / 2, "(1 − update)\n⊙ candidate"),
+        (next_h.left[0], state_y - 25, "(N, H)"),
+        (106, 32, "a is cut into [$a_z$, $a_r$], each (N, H)"),
+        (
+            106,
+            12,
+            "Wx: (D, 2H)    Wh: (H, 2H)    b: (2H,)    Wxi: (D, H)    Whi: (H, H)    bi: (H,)",
+        ),
+    ]:
+        diagram.label(x, y, note, size=9.5, align="left")
+    return diagram

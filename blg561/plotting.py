@@ -6,7 +6,7 @@ value of the cell, and the next `plt.plot` cannot draw into it by accident.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -133,6 +133,46 @@ def gradient_norms(
     return finish(figure, title, path)
 
 
+def gate_heat_map(
+    gates: Mapping[str, np.ndarray], *, step_labels: Sequence[str] | None = None, title=None
+) -> Figure:
+    """What every unit's gate does at every step, one panel for each gate, all in one colour scale.
+
+    `gates` has a gate's name → its values (T, H) in [0, 1]. Steps run to the right and units
+    downwards, both counted from 1. `step_labels`, such as the symbols that the network read,
+    stand below the T steps instead of their numbers.
+
+    Raises ValueError when there is no gate, one is not (T, H), is empty or leaves [0, 1], or the
+    gates and the labels do not have the same T.
+    """
+    gates = {name: np.asarray(values) for name, values in gates.items()}
+    steps = check_gates(gates)
+    if step_labels is not None and len(step_labels) != steps:
+        raise ValueError(f"the gates have T = {steps} steps, got {len(step_labels)} step_labels")
+
+    count = len(gates)
+    figure, panels = new_figure(count, sharex=True, squeeze=False, figsize=(7.0, 1.1 + 1.8 * count))
+    for axes, (name, values) in zip(panels[:, 0], gates.items(), strict=True):
+        image = axes.imshow(
+            values.T, cmap="viridis", vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+            extent=(0.5, steps + 0.5, values.shape[1] + 0.5, 0.5),
+        )  # fmt: skip
+        axes.grid(False)
+        axes.set_title(name, loc="left")
+        axes.set_ylabel("unit")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("time step")
+    if step_labels is None:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    else:
+        longest = max(len(str(label)) for label in step_labels)
+        axes.set_xticks(
+            np.arange(steps) + 1, step_labels, rotation=90 if longest > 2 else 0, fontsize=10
+        )
+    figure.colorbar(image, ax=panels, label="gate value", ticks=[0, 0.5, 1])
+    return finish(figure, title, path=None)
+
+
 def new_figure(*shape, **options):
     """`plt.subplots`, so that a notebook knows how to show it, but out of pyplot's hands."""
     figure, axes = plt.subplots(*shape, layout="constrained", **options)  # room for the margin
@@ -166,6 +206,22 @@ def check_epochs(histories):
     check_histories(histories, "validation_epoch", "validation_loss")
     if empty := [label for label, history in histories.items() if len(history["epoch"]) == 0]:
         raise ValueError(f"no finished epoch in the history of {', '.join(empty)}")
+
+
+def check_gates(gates) -> int:
+    """That there are some, each (T, H) and within [0, 1], all with the same T, which it returns."""
+    if not gates:
+        raise ValueError("expected at least one gate, a dict from names to arrays (T, H); got none")
+    for name, values in gates.items():
+        if values.ndim != 2 or values.size == 0:
+            raise ValueError(f"gate {name!r} must be (T, H), neither 0; got {values.shape}")
+        if not ((values >= 0) & (values <= 1)).all():
+            low, high = values.min(), values.max()
+            raise ValueError(f"gate {name!r} must lie in [0, 1], got {low:g} to {high:g}")
+    steps = {name: len(values) for name, values in gates.items()}
+    if len(set(steps.values())) > 1:
+        raise ValueError(f"all gates must have the same T, got {steps}")
+    return len(values)
 
 
 def draw_curves(axes, histories, scale, number_format: str):

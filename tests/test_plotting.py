@@ -194,6 +194,54 @@ def test_only_the_clipped_network_shows_a_threshold_and_how_often_it_cut(histori
     assert len(free.lines) == 1 and free.get_title("left") == "LSTM"
 
 
+# Gates
+
+
+@pytest.fixture
+def gates() -> dict:
+    """Two gates of three steps, of two units and of one."""
+    return {
+        "update": np.array([[0.0, 0.1], [0.5, 0.25], [1.0, 0.75]]),
+        "reset": np.array([[0.2], [0.4], [0.6]]),
+    }
+
+
+def test_each_gate_has_a_panel_with_a_row_for_each_unit_and_a_column_for_each_step(gates):
+    *panels, bar = plotting.gate_heat_map(gates, title="A GRU").axes
+    assert [panel.get_title("left") for panel in panels] == ["update", "reset"]
+    update, reset = (panel.images[0] for panel in panels)
+    assert update.get_array().tolist() == [[0.0, 0.5, 1.0], [0.1, 0.25, 0.75]]
+    assert reset.get_array().tolist() == [[0.2, 0.4, 0.6]]
+    left, right, bottom, top = update.get_extent()
+    assert (left, right) == (0.5, 3.5)  # steps 1 to 3, the first on the left
+    assert (bottom, top) == (2.5, 0.5)  # units 1 and 2, the first on top
+    assert panels[0].get_ylim() == (2.5, 0.5)
+    assert (panels[-1].get_xlabel(), panels[0].get_ylabel()) == ("time step", "unit")
+    assert bar.get_ylabel() == "gate value"
+    assert bar.figure.get_suptitle() == "A GRU"
+
+
+def test_all_gates_have_the_colours_of_one_scale_from_0_to_1(gates):
+    gates = {name: 0.4 + 0.2 * values for name, values in gates.items()}
+    *panels, bar = plotting.gate_heat_map(gates).axes
+    for panel in panels:
+        assert panel.images[0].get_clim() == (0, 1)
+        assert panel.images[0].get_cmap().name == "viridis"
+    assert bar.get_ylim() == (0, 1)
+
+
+def test_step_labels_stand_below_their_steps(gates):
+    figure = plotting.gate_heat_map(gates, step_labels=["it", "is", "universally"])
+    figure.draw_without_rendering()
+    *_, axes, _ = figure.axes
+    assert axes.get_xticks().tolist() == [1, 2, 3]
+    labels = axes.get_xticklabels()
+    assert [label.get_text() for label in labels] == ["it", "is", "universally"]
+    for label in labels:
+        box = label.get_window_extent().transformed(figure.transFigure.inverted())
+        assert box.y0 >= 0 and box.y1 <= 1
+
+
 # Mistakes
 
 
@@ -220,6 +268,22 @@ def test_a_threshold_for_nobody_or_below_zero_is_an_error(histories):
         plotting.gradient_norms(histories, clip_val={"GRU": 0.25})
     with pytest.raises(ValueError, match="must be positive, got 0"):
         plotting.gradient_norms(histories, clip_val={"RNN": 0})
+
+
+def test_gates_that_cannot_be_drawn_are_an_error_that_says_why(gates):
+    for mistake, message in [
+        ({}, "at least one gate"),
+        ({"update": np.zeros(3)}, r"'update' must be \(T, H\), .* got \(3,\)"),
+        ({"update": np.zeros((3, 0))}, r"'update' .* got \(3, 0\)"),
+        (gates | {"reset": gates["reset"] * 2}, r"'reset' must lie in \[0, 1\], got 0.4 to 1.2"),
+        (gates | {"reset": gates["reset"] - 0.3}, r"'reset' .* got -0.1 to 0.3"),
+        (gates | {"reset": gates["reset"] * np.nan}, r"'reset' .* got nan"),
+        (gates | {"reset": gates["reset"].T}, "same T, got {'update': 3, 'reset': 1}"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            plotting.gate_heat_map(mistake)
+    with pytest.raises(ValueError, match="T = 3 steps, got 2 step_labels"):
+        plotting.gate_heat_map(gates, step_labels=["it", "is"])
 
 
 # Files, style, pyplot
@@ -253,11 +317,12 @@ def test_style_tells_lines_apart_without_colour():
     assert len({look["color"] for look in cycle}) == 7
 
 
-def test_the_figure_that_the_reader_was_drawing_stays_current(histories):
+def test_the_figure_that_the_reader_was_drawing_stays_current(histories, gates):
     own = plt.figure()
     try:
         plotting.loss_curves(histories)
         plotting.gradient_norms(histories)
+        plotting.gate_heat_map(gates)
         assert plt.gcf() is own and plt.get_fignums() == [own.number]
     finally:
         plt.close(own)

@@ -19,6 +19,7 @@ class Recipe:
 
     `network` is "rnn", "lstm" or "gru". The learning rate falls along half a cosine from
     `learning_rate` to zero; the recurrent layers take steps `recurrent_factor` times as large.
+    `eps` is AdamW's, `clip_val` the gradient's largest norm or None.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Recipe:
     recurrent_factor: float
     clip_val: float | None
     dropout: float
+    eps: float = 1e-4
     epochs: int = 12
     hidden_size: int = 256
     embedding_dropout: float = 0.05
@@ -62,10 +64,11 @@ RECIPES = {
             name="lstm",
             network="lstm",
             optimizer="AdamW",
-            learning_rate=0.004,
+            learning_rate=0.006,
             recurrent_factor=1.0,
             clip_val=None,
             dropout=0.5,
+            eps=3e-5,
             embedding_dropout=0.1,
         ),
     )
@@ -109,8 +112,8 @@ def build_optimizer(recipe: Recipe, model: LanguageModel) -> torch.optim.Optimiz
     """SGD or AdamW with a learning rate of their own for the recurrent layers.
 
     AdamW divides every gradient by its own running size. A word that never occurs in training
-    has a tiny gradient, always in the same direction; the large eps keeps the division from
-    turning that into full steps, which would make the word all but impossible.
+    has a tiny gradient, always in the same direction; an eps far above the usual 1e-8 keeps the
+    division from turning that into full steps, which would make the word all but impossible.
     """
     recurrent = list(model.layers.parameters())
     others = [model.embedding.weight, model.output.bias]
@@ -121,7 +124,7 @@ def build_optimizer(recipe: Recipe, model: LanguageModel) -> torch.optim.Optimiz
     if recipe.optimizer == "SGD":
         return torch.optim.SGD(groups, lr=recipe.learning_rate)
     return torch.optim.AdamW(
-        groups, lr=recipe.learning_rate, betas=(0.9, 0.99), eps=1e-4, weight_decay=0.0
+        groups, lr=recipe.learning_rate, betas=(0.9, 0.99), eps=recipe.eps, weight_decay=0.0
     )
 
 

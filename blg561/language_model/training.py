@@ -47,7 +47,8 @@ def train_one_epoch(
 
     Under `ContinuingRows` the state is carried from batch to batch, without its gradient
     (truncated backpropagation through time); under any other sampler every window starts from
-    the zero state. The gradient's norm is clipped to `clip_val` if `grad_clip`. `precision`
+    the zero state. A batch shorter than the longest one has a smaller weight, in proportion to its
+    words. The gradient's norm is clipped to `clip_val` if `grad_clip`. `precision`
     "bfloat16" computes the matrix products of forward and backward in that type.
 
     Raises TrainingDiverged before a step that would put numbers into the weights that are not
@@ -57,7 +58,7 @@ def train_one_epoch(
     parameters = list(model.parameters())
     device = parameters[0].device
     steps_before = log["step"][-1] if log["step"] else 0
-    total, tokens = 0.0, 0
+    total, tokens, full_batch = 0.0, 0, 0
     recent, largest_norm = [], 0.0
     state = None
     model.train()
@@ -68,8 +69,10 @@ def train_one_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits, state = model(data, state)
             loss = criterion(logits.flatten(0, 1), target.flatten())
+        full_batch = max(full_batch, target.numel())
         optimizer.zero_grad()
-        loss.backward()
+        # the few words at the end of the rows would be a noisy step: they count by their number
+        (loss * (target.numel() / full_batch)).backward()
         limit = clip_val if grad_clip else math.inf
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)  # (LM.5)
         loss, norm = loss.item(), norm.item()
