@@ -25,9 +25,9 @@ class Question:
     cases: tuple[tuple, ...] = ()
 
 
-def unigram_perplexity(counts, targets):
-    """Perplexity of the words `targets` (n,) under add-one word counts `counts` (V,)."""
-    probabilities = (counts + 1) / (counts + 1).sum()
+def unigram_perplexity(counts, targets, k):
+    """Perplexity of the words `targets` (n,) under word counts `counts` (V,), k added to each."""
+    probabilities = (counts + k) / (counts + k).sum()
     return np.exp(-np.log(probabilities[targets]).mean())
 
 
@@ -200,10 +200,10 @@ QUESTIONS: dict[str, Question] = {
     ),
     "04.4": Question(
         expected=unigram_perplexity,
-        hint="Add one to every count, then divide by the sum of the new counts.",
+        hint="Add k to every count, then divide by the sum of the new counts.",
         cases=(
-            (np.array([3, 1, 0]), np.array([0, 2, 1])),
-            (np.array([10, 0, 0, 5, 1]), np.array([1, 1, 4, 0, 0, 3])),
+            (np.array([3, 1, 0]), np.array([0, 2, 1]), 1),
+            (np.array([10, 0, 0, 5, 1]), np.array([1, 1, 4, 0, 0, 3]), 0.5),
         ),
     ),
     "04.5": Question(

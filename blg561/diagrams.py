@@ -373,9 +373,9 @@ def _draw_attention(diagram: Diagram, encoder: list[Box], decoder: list[Box]) ->
     """Draw how the second decoder step asks with s_1 and receives the weighted sum c_2."""
     middle = (encoder[0].x + encoder[-1].x) / 2
     context = diagram.box(
-        middle, 230, 248, 40, r"$c_2 = \sum_s\,\alpha_{2,s}\,h_s$", color=VERMILION
+        middle, 230, 248, 40, r"$c_2 = \sum_j\,\alpha_{2,j}\,h_j$", color=VERMILION
     )
-    diagram.label(encoder[0].x - 8, 170, r"$\alpha_{2,s}$", align="right")
+    diagram.label(encoder[0].x - 8, 170, r"$\alpha_{2,j}$", align="right")
     for state, weight in zip(encoder, [0.05, 0.20, 0.70, 0.05], strict=True):
         diagram.arrow(
             state.top, (state.x, context.bottom[1]), color=VERMILION, width=0.8 + 5 * weight

@@ -159,7 +159,7 @@ def test_no_two_boxes_overlap(diagram):
         ),
         ("LSTM unrolled", "$c_0$ $c_3$ $dc_0$ $dc_3$ $h_0$ $h_3$ forget output unchanged"),
         ("GRU cell", "x prev_h next_h reset_h (N,2H) update⊙prev_h (1−update)\n⊙candidate"),
-        ("attention", r"$\alpha_{2,s}$ 0.05 0.20 0.70 $c_2$ $h_4$ $s_2$"),
+        ("attention", r"$\alpha_{2,j}$ 0.05 0.20 0.70 $c_2$ $h_4$ $s_2$"),
     ],
 )
 def test_required_labels_are_there(drawing, required):
