@@ -264,7 +264,7 @@ def test_a_killed_training_ends_with_the_same_weights(text_file, tmp_path, proce
     kills = 0
     assert finish(processes, text_file, cut, 2, precision) == -signal.SIGKILL  # inside a save
     rng = random.Random()
-    for _ in range(4):  # and at moments that nobody chose
+    for _ in range(3):  # and at moments that nobody chose
         process = processes.Process(
             target=training_run, args=(text_file, cut, None, precision), daemon=True
         )

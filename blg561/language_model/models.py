@@ -9,7 +9,7 @@ from torch import nn
 class LockedDropout(nn.Module):
     """Dropout with one mask for all time steps of a window (Gal and Ghahramani 2016).
 
-    A fresh mask at every step would wash out what the recurrent layers carry through time.
+    What is switched off does not change from word to word, and neither does the noise.
     """
 
     def __init__(self, p: float):
