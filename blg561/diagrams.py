@@ -15,12 +15,10 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from matplotlib.text import Text
 
+from blg561.plotting import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+
 DPI = 100
 WIDTH = 700  # pixels, about the width of a notebook's output
-
-# Okabe and Ito's colours, which readers with any colour vision tell apart.
-ORANGE, SKY, GREEN = "#E69F00", "#56B4E9", "#009E73"
-BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 INK, GREY = "#222222", "#999999"
 
 Point = tuple[float, float]
@@ -141,9 +139,9 @@ class Diagram(Figure):
         return x, y
 
     def _repr_png_(self) -> bytes:
-        # Without this, IPython shows a figure as text until a notebook has imported pyplot.
+        # Without this, IPython shows a figure as text until pyplot has drawn its first one.
         png = BytesIO()
-        self.savefig(png, format="png")
+        self.savefig(png, format="png", dpi=DPI)
         return png.getvalue()
 
 
@@ -441,8 +439,9 @@ def rnn_unrolled(backward: bool = False) -> Diagram:
     """Four steps of the simple recurrent layer; every step has the same Wx, Wh and b.
 
     With `backward`, the gradients of `RNNLayer.backward` are added. They run against the arrows of
-    the forward pass: what enters step t is dnext_h, the sum of dh_t from the loss and of the
-    dprev_h that step t + 1 hands back.
+    the forward pass and have the names of the lesson's equations: what enters step t is dh_t, the
+    sum of dh_t^out from the output (`dh[:, t]` in the code) and of the dh_t^next that step t + 1
+    hands back (`dprev_h`).
     """
     diagram = Diagram(WIDTH, 374 if backward else 338)
     steps, shift = 4, 22 if backward else 0  # makes room for a gradient beside each value
@@ -467,7 +466,8 @@ def rnn_unrolled(backward: bool = False) -> Diagram:
         diagram.arrow((h.x, cell.top[1]), h.bottom, **forward)
     if backward:
         _draw_gradients(diagram, cells, x_y, h_y, shift)
-        note = "+ gives dnext_h = $dh_t$ + dprev_h, which enters step t from above"
+        parts = r"$dh_t^{\mathrm{out}}$ + $dh_t^{\mathrm{next}}$"
+        note = f"+ gives $dh_t$ = {parts}, which enters step t from above"
         diagram.label(WIDTH / 2, 20, note, size=10, color=VERMILION)
     note = "Every step has the same $W_x$, $W_h$ and $b$.   Each x: (N, D), each h: (N, H)"
     diagram.label(WIDTH / 2, x_y - 54, note, size=10)
@@ -485,9 +485,10 @@ def _draw_gradients(
     for step, cell in reversed(list(enumerate(cells, start=1))):
         x = cell.x + shift
         plus = diagram.operator(x, sum_y, "+")
-        dh = diagram.box(x, h_y, 38, 28, f"$dh_{step}$", color=VERMILION)
+        out = rf"$dh_{step}^{{\mathrm{{out}}}}$"
+        dh = diagram.box(x + 5, h_y, 48, 28, out, color=VERMILION)
         dx = diagram.box(x, x_y, 38, 28, f"$dx_{step}$", color=VERMILION)
-        diagram.arrow(dh.bottom, plus.top, **look)
+        diagram.arrow((x, dh.bottom[1]), plus.top, **look)
         diagram.arrow(*from_next, plus.right, **look)
         diagram.arrow(plus.bottom, (x, cell.top[1]), **look)
         diagram.arrow((x, cell.bottom[1]), dx.top, **look)
@@ -497,8 +498,8 @@ def _draw_gradients(
             diagram.label(
                 cell.left[0] - 4,
                 gradient_y - 13,
-                "dprev_h",
-                size=9.5,
+                rf"$dh_{step - 1}^{{\mathrm{{next}}}}$",
+                size=10,
                 color=VERMILION,
                 align="right",
             )

@@ -24,7 +24,7 @@ def random_parameters(layer, rng):
     return layer
 
 
-def layer_and_rng(layer_class, seed):
+def layer_and_rng(layer_class, seed=0):
     """A layer of 3 inputs and 4 units with random parameters, and the generator that drew them."""
     rng = np.random.default_rng(seed)
     return random_parameters(layer_class(3, 4), rng), rng
@@ -113,7 +113,7 @@ def error_to_differences(layer, rng):
     return max(step, sequence)
 
 
-def step_error_to_autograd(layer, step, rng):
+def step_error_to_autograd(layer, rng, step):
     """The largest relative error of a step and its gradients to those of `step` in PyTorch."""
     inputs = step_inputs(layer, rng)
     upstream = [rng.normal(size=(2, layer.out_size)) for _ in STATES[type(layer).__name__]]
@@ -123,7 +123,7 @@ def step_error_to_autograd(layer, step, rng):
     return max(*errors, largest_error(step_gradients(layer, inputs, upstream), gradients))
 
 
-def sequence_error_to_autograd(layer, sequence, rng):
+def sequence_error_to_autograd(layer, rng, sequence):
     """The same for a sequence; `sequence(x, h0, **parameters)` returns the tuple (h,)."""
     inputs = sequence_inputs(layer, rng, N=2, T=5)
     dh = rng.normal(size=(2, 5, layer.out_size))
@@ -132,8 +132,8 @@ def sequence_error_to_autograd(layer, sequence, rng):
     return max(error, largest_error(layer.backward(dh), gradients))
 
 
-def with_mistake(equation, right, wrong):
-    """A copy of the layers' module in which `right` reads `wrong` in every line of an equation."""
+def with_mistake(layer_class, equation, right, wrong):
+    """A copy of the layer in which `right` reads `wrong` in every line of an equation."""
     lines = inspect.getsource(recurrent_layers).splitlines()
     its_lines = [n for n, line in enumerate(lines) if line.endswith(f"# ({equation})")]
     assert its_lines, f"no line of code has the number {equation}"
@@ -142,7 +142,7 @@ def with_mistake(equation, right, wrong):
         lines[n] = lines[n].replace(right, wrong)
     module = types.ModuleType("layers_with_a_mistake")
     exec(compile("\n".join(lines), module.__name__, "exec"), vars(module))
-    return module
+    return vars(module)[layer_class.__name__]
 
 
 # What hypothesis draws for a layer and a sequence: sizes, how large the inputs are, a seed.

@@ -91,28 +91,26 @@ def test_gradients_by_hand(by_hand):
 
 
 def test_every_gradient_agrees_with_finite_differences():
-    assert error_to_differences(*layer_and_rng(GRULayer, 2)) < 1e-6
+    assert error_to_differences(*layer_and_rng(GRULayer)) < 1e-6
 
 
 def test_step_agrees_with_autograd():
-    layer, rng = layer_and_rng(GRULayer, 1)
-    assert step_error_to_autograd(layer, gru_step, rng) < 1e-10
+    assert step_error_to_autograd(*layer_and_rng(GRULayer), gru_step) < 1e-10
 
 
 def test_sequence_agrees_with_autograd():
-    layer, rng = layer_and_rng(GRULayer, 2)
-    assert sequence_error_to_autograd(layer, partial(unrolled, gru_step), rng) < 1e-10
+    sequence = partial(unrolled, gru_step)
+    assert sequence_error_to_autograd(*layer_and_rng(GRULayer), sequence) < 1e-10
 
 
 def test_sequence_agrees_with_torch_nn_where_the_reset_gate_is_open():
-    layer, rng = layer_and_rng(GRULayer, 3)
+    layer, rng = layer_and_rng(GRULayer)
     layer.b[4:] = 60
-    assert sequence_error_to_autograd(layer, nn_gru, rng) < 1e-10
+    assert sequence_error_to_autograd(layer, rng, nn_gru) < 1e-10
 
 
 def test_sequence_differs_from_torch_nn_where_it_is_not():
-    layer, rng = layer_and_rng(GRULayer, 3)
-    assert sequence_error_to_autograd(layer, nn_gru, rng) > 0.1
+    assert sequence_error_to_autograd(*layer_and_rng(GRULayer), nn_gru) > 0.1
 
 
 @settings(max_examples=50, deadline=None)
@@ -152,5 +150,5 @@ def test_any_sequence_agrees_with_autograd(drawn):
     ],
 )
 def test_the_gradient_check_catches(equation, right, wrong):
-    layers = with_mistake(equation, right, wrong)
-    assert error_to_differences(*layer_and_rng(layers.GRULayer, 2)) > 1e-3
+    wrong_layer = with_mistake(GRULayer, equation, right, wrong)
+    assert error_to_differences(*layer_and_rng(wrong_layer)) > 1e-3

@@ -94,18 +94,16 @@ def test_gradients_by_hand(by_hand):
 
 
 def test_every_gradient_agrees_with_finite_differences():
-    assert error_to_differences(*layer_and_rng(LSTMLayer, 2)) < 1e-6
+    assert error_to_differences(*layer_and_rng(LSTMLayer)) < 1e-6
 
 
 def test_step_agrees_with_autograd():
-    layer, rng = layer_and_rng(LSTMLayer, 1)
-    assert step_error_to_autograd(layer, lstm_step, rng) < 1e-10
+    assert step_error_to_autograd(*layer_and_rng(LSTMLayer), lstm_step) < 1e-10
 
 
 @pytest.mark.parametrize("sequence", [partial(unrolled, lstm_step), nn_lstm])
 def test_sequence_agrees_with_autograd_and_torch_nn(sequence):
-    layer, rng = layer_and_rng(LSTMLayer, 2)
-    assert sequence_error_to_autograd(layer, sequence, rng) < 1e-10
+    assert sequence_error_to_autograd(*layer_and_rng(LSTMLayer), sequence) < 1e-10
 
 
 @settings(max_examples=50, deadline=None)
@@ -146,5 +144,5 @@ def test_forget_bias_is_where_the_forget_gate_starts():
     ],
 )
 def test_the_gradient_check_catches(equation, right, wrong):
-    layers = with_mistake(equation, right, wrong)
-    assert error_to_differences(*layer_and_rng(layers.LSTMLayer, 2)) > 1e-3
+    wrong_layer = with_mistake(LSTMLayer, equation, right, wrong)
+    assert error_to_differences(*layer_and_rng(wrong_layer)) > 1e-3

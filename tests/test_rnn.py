@@ -78,18 +78,16 @@ def nn_rnn(x, h0, Wx, Wh, b):
 
 
 def test_every_gradient_agrees_with_finite_differences():
-    assert error_to_differences(*layer_and_rng(RNNLayer, 2)) < 1e-6
+    assert error_to_differences(*layer_and_rng(RNNLayer)) < 1e-6
 
 
 def test_step_agrees_with_autograd():
-    layer, rng = layer_and_rng(RNNLayer, 1)
-    assert step_error_to_autograd(layer, rnn_step, rng) < 1e-10
+    assert step_error_to_autograd(*layer_and_rng(RNNLayer), rnn_step) < 1e-10
 
 
 @pytest.mark.parametrize("sequence", [partial(unrolled, rnn_step), nn_rnn])
 def test_sequence_agrees_with_autograd_and_torch_nn(sequence):
-    layer, rng = layer_and_rng(RNNLayer, 2)
-    assert sequence_error_to_autograd(layer, sequence, rng) < 1e-10
+    assert sequence_error_to_autograd(*layer_and_rng(RNNLayer), sequence) < 1e-10
 
 
 @settings(max_examples=50, deadline=None)
@@ -115,5 +113,5 @@ def test_any_sequence_agrees_with_autograd(drawn):
     ],
 )
 def test_the_gradient_check_catches(equation, right, wrong):
-    layers = with_mistake(equation, right, wrong)
-    assert error_to_differences(*layer_and_rng(layers.RNNLayer, 2)) > 1e-3
+    wrong_layer = with_mistake(RNNLayer, equation, right, wrong)
+    assert error_to_differences(*layer_and_rng(wrong_layer)) > 1e-3
