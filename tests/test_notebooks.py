@@ -393,7 +393,13 @@ def test_sync_writes_the_cells_that_differ_and_keeps_the_rest_of_the_lesson(pack
 
 # Equation numbers: `\tag{RNN.1}` in a lesson, `# (RNN.1)` at the end of a line of the package
 
-LESSON_OF = {"RNN": "01_RNN", "LSTM": "02_LSTM", "GRU": "03_GRU", "LM": "04_LanguageModelling"}
+LESSON_OF = {
+    "RNN": "01_RNN",
+    "LSTM": "02_LSTM",
+    "GRU": "03_GRU",
+    "LM": "04_LanguageModelling",
+    "NLM": "06_OpenTheBox",
+}
 NUMBER = re.compile(rf"\(((?:{'|'.join(LESSON_OF)})\.\d+)\)")
 EQUATION = re.compile(r"\\tag\{([^}]*)\}")
 

@@ -1,6 +1,21 @@
-"""Recurrent layers in NumPy alone, with their backward passes written out."""
+"""Layers in NumPy alone, recurrent and not, with their backward passes written out."""
 
+from blg561.layer.feedforward_layers import (
+    AffineLayer,
+    Dropout,
+    EmbeddingLayer,
+    SoftmaxCrossEntropy,
+)
 from blg561.layer.layer import Layer
 from blg561.layer.recurrent_layers import GRULayer, LSTMLayer, RNNLayer
 
-__all__ = ["GRULayer", "LSTMLayer", "Layer", "RNNLayer"]
+__all__ = [
+    "AffineLayer",
+    "Dropout",
+    "EmbeddingLayer",
+    "GRULayer",
+    "LSTMLayer",
+    "Layer",
+    "RNNLayer",
+    "SoftmaxCrossEntropy",
+]
