@@ -31,8 +31,10 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@$(BIN)/ruff check .
 	@echo "==> ruff format --check"
 	@$(BIN)/ruff format --check .
-	@echo "==> pytest: the tests, then every cell of every lesson against its stored output"
-	@$(BIN)/python -m pytest
+	@echo "==> pytest: the tests, two files at a time"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses=2 --dist=loadfile
+	@echo "==> pytest: every cell of every lesson against its stored output"
+	@$(BIN)/python -m pytest notebooks
 
 notebooks: $(STAMP)  ## run the lessons and store their outputs in place (LESSON=04 for one)
 	@echo "==> Running lessons from a clean kernel and storing their outputs in notebooks/"

@@ -6,8 +6,10 @@ other, each in a process of its own, so that its peak memory is its own.
 
     python benchmarks/language_model.py
     python benchmarks/language_model.py --book practice --target 20 --epochs 5
+    python benchmarks/language_model.py --epochs 12 --write    # for the table of the README
 
-Progress goes to standard error, the table (with --json all that was measured) to standard output.
+Progress goes to standard error, the table to standard output, and with --write all that was
+measured to results/language_model.json.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from blg561.language_model import books, checkpoints, recipes, training
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 
 MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes there, KiB elsewhere
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "language_model.json"
 SYSTEMS = {"ours": "our LSTM recipe", "peer": "word_language_model"}
 
 
@@ -145,54 +148,58 @@ def measure_apart(*arguments) -> dict:
 
 
 def summarize(run: dict, target: float) -> dict:
-    """The rows of the table. Times are those at the end of the epoch that passes the target."""
+    """The rows of the table.
+
+    Times to the target are its number of epochs times the median of an epoch, so that a moment in
+    which the machine was busy with something else does not decide them.
+    """
     perplexities = run["validation_perplexity"]
     passed = next((n for n, p in enumerate(perplexities, start=1) if p <= target), None)
-    trained = passed and sum(run["training_seconds"][:passed])
-    evaluated = passed and sum(run["evaluation_seconds"][:passed])
+    epoch = statistics.median(run["training_seconds"])
+    evaluation = statistics.median(run["evaluation_seconds"])
     best = min(perplexities)
     return {
         "epochs_to_target": passed,
-        "training_seconds_to_target": trained,
-        "total_seconds_to_target": passed and trained + evaluated,
+        "training_seconds_to_target": passed and passed * epoch,
+        "total_seconds_to_target": passed and passed * (epoch + evaluation),
         "best_perplexity": best,
         "best_epoch": perplexities.index(best) + 1,
         "epochs": len(perplexities),
-        "median_epoch_seconds": statistics.median(run["training_seconds"]),
-        "median_evaluation_seconds": statistics.median(run["evaluation_seconds"]),
+        "median_epoch_seconds": epoch,
+        "median_evaluation_seconds": evaluation,
         "peak_memory_mib": run["peak_memory_mib"],
     }
 
 
 def table(runs: list[dict], target: float) -> str:
-    """What was measured, side by side, and the ratio of the times to the target."""
-    ours, peer = (summarize(run, target) for run in runs)
+    """Markdown: what was measured, side by side."""
+    systems = [summarize(run, target) for run in runs]
 
     def row(label: str, form: str, *names: str) -> str:
         cells = [
             "never" if system[names[0]] is None else form.format(*(system[name] for name in names))
-            for system in (ours, peer)
+            for system in systems
         ]
-        return f"{label:44}{cells[0]:>22}{cells[1]:>22}"
+        return f"| {label} | " + " | ".join(cells) + " |"
 
     lines = [
-        f"{'':44}" + "".join(f"{run['system']:>22}" for run in runs),
-        f"{'precision of matrix products':44}" + "".join(f"{run['precision']:>22}" for run in runs),
+        "| | " + " | ".join(run["system"] for run in runs) + " |",
+        "| --- | ---: | ---: |",
+        "| precision of matrix products | " + " | ".join(run["precision"] for run in runs) + " |",
         row(f"epochs to perplexity {target:g}", "{}", "epochs_to_target"),
-        row("  seconds of training until then", "{:.1f}", "training_seconds_to_target"),
-        row("  seconds in all, evaluation included", "{:.1f}", "total_seconds_to_target"),
-        row("best perplexity", "{:.1f}", "best_perplexity"),
-        row("  reached after epoch", "{} of {}", "best_epoch", "epochs"),
+        row("seconds of training until then", "{:.1f}", "training_seconds_to_target"),
+        row("seconds in all, evaluation included", "{:.1f}", "total_seconds_to_target"),
+        row("best perplexity (after epoch)", "{:.1f} ({} of {})",
+            "best_perplexity", "best_epoch", "epochs"),
         row("seconds an epoch of training, median", "{:.2f}", "median_epoch_seconds"),
         row("seconds an evaluation, median", "{:.2f}", "median_evaluation_seconds"),
-        row("peak memory of the process (MiB)", "{:.0f}", "peak_memory_mib"),
-        "",
-        ratio(ours, peer, target),
-    ]
+        row("peak memory of the process, MiB", "{:.0f}", "peak_memory_mib"),
+    ]  # fmt: skip
     return "\n".join(lines)
 
 
-def ratio(ours: dict, peer: dict, target: float) -> str:
+def ratio(runs: list[dict], target: float) -> str:
+    ours, peer = (summarize(run, target) for run in runs)
     for system, name in ((ours, "ours"), (peer, "the peer")):
         if system["epochs_to_target"] is None:
             return f"{name} does not reach {target:g} in {system['epochs']} epochs"
@@ -214,7 +221,7 @@ def main():
     parser.add_argument("--target", type=float, help="perplexity (default: the book's own target)")
     parser.add_argument("--epochs", type=int, default=20, help="of the peer (default: 20)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--json", action="store_true", help="print all that was measured as JSON")
+    parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     arguments = parser.parse_args()
     book = books.CATALOGUE[arguments.book]
     target = arguments.target or book.target_perplexity
@@ -223,15 +230,15 @@ def main():
 
     path = books.find(book.key)
     runs = [measure_apart(name, path, arguments.epochs, arguments.threads) for name in SYSTEMS]
-    if arguments.json:
-        print(json.dumps({"book": book.key, "target": target, "threads": arguments.threads,
-                          "torch": torch.__version__, "runs": runs}, indent=2))  # fmt: skip
-        return
+    if arguments.write:
+        measured = {"book": book.key, "target": target, "threads": arguments.threads}
+        measured |= {"torch": torch.__version__, "runs": runs}
+        RESULTS.write_text(json.dumps(measured, indent=2) + "\n")
     print(
         f"{book.title}: {runs[0]['recipe']['training_tokens']:,} tokens in training, lexicon of "
         f"{runs[0]['lexicon']:,} words; torch {torch.__version__}, threads: {arguments.threads}\n"
     )
-    print(table(runs, target))
+    print(f"{table(runs, target)}\n\n{ratio(runs, target)}")
 
 
 if __name__ == "__main__":

@@ -93,13 +93,16 @@ def by_torch(network, x, h0, dh):
 
 
 def in_turns(functions, seconds):
-    """Milliseconds of each function, from rounds in which each runs once."""
-    for function in functions:
-        function()
+    """Milliseconds of each function, from rounds in which each runs twice and the second counts.
+
+    The first run lets the threads of the library that ran before come to rest: PyTorch's go on
+    spinning for some milliseconds after their work, on a core that NumPy's need.
+    """
     times = [[] for _ in functions]
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[0]) < 5:
         for function, its_times in zip(functions, times, strict=True):
+            function()
             start = time.perf_counter()
             function()
             its_times.append(1000 * (time.perf_counter() - start))

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from blg561.language_model.models import GatedModel, LockedDropout, RNNModel, map_state
+from blg561.language_model.models import (
+    GatedModel,
+    LockedDropout,
+    ResetFirstGRU,
+    RNNModel,
+    map_state,
+)
+from blg561.layer import GRULayer
 
 V, E, H = 11, 6, 5
 
@@ -51,7 +58,26 @@ def test_logits_follow_the_equations(kind):
         torch.testing.assert_close(logits[row], by_hand(kind, model, words[row]))
 
 
-@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_the_gru_that_resets_first_is_the_layer_of_lesson_3():
+    torch.manual_seed(0)
+    cell = ResetFirstGRU(E, H).double()
+    layer = GRULayer(E, H)
+    for name in layer.parameters:
+        setattr(layer, name, getattr(cell, name).detach().numpy())
+    x, h0, dh = (torch.randn(shape).double() for shape in [(3, 7, E), (3, H), (3, 7, H)])
+    x.requires_grad_()
+    h, last = cell(x, h0[None])
+    assert torch.equal(last[0], h[:, -1])
+    torch.testing.assert_close(h, torch.from_numpy(layer.forward(x.detach().numpy(), h0.numpy())))
+    h.backward(dh)
+    layer.backward(dh.numpy())
+    torch.testing.assert_close(x.grad, torch.from_numpy(layer.grad["dx"]))
+    for name in layer.parameters:
+        gradient = torch.from_numpy(layer.grad["d" + name])
+        torch.testing.assert_close(getattr(cell, name).grad, gradient)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru", "gru_reset_first"])
 def test_a_carried_state_continues_the_text(kind):
     model = build(kind)
     words = torch.randint(V, (3, 8))
@@ -131,7 +157,7 @@ def test_sizes_and_probabilities_out_of_range(arguments, message):
 
 
 def test_unknown_cell_is_refused():
-    with pytest.raises(ValueError, match='cell must be "lstm" or "gru", got \'rnn\''):
+    with pytest.raises(ValueError, match=r'cell must be "lstm".*got .rnn.'):
         GatedModel(V, cell="rnn")
 
 

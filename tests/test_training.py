@@ -3,8 +3,11 @@
 import math
 import multiprocessing
 import os
+import platform
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -200,6 +203,7 @@ def test_plateau_scheduler_sees_the_validation_loss(text_file, tmp_path):
         ({"nepoch": 0}, "nepoch must be at least 1, got 0"),
         ({"save_interval": 0}, "save_interval must be at least 1"),
         ({"precision": "half"}, "precision must be .* got 'half'"),
+        ({"average_decay": 1.5}, r"decay value 1\.5 .* range"),
     ],
 )
 def test_bad_arguments_are_refused_before_training(text_file, tmp_path, arguments, message):
@@ -214,10 +218,32 @@ def test_bad_arguments_are_refused_before_training(text_file, tmp_path, argument
     assert not list(tmp_path.glob("*.pt"))
 
 
+def test_the_running_mean_of_the_weights_is_what_is_evaluated_and_kept(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader, tie_weights=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    steps = []
+    optimizer.register_step_post_hook(lambda *_: steps.append(weights(model)))
+    log = train(
+        trainloader, evalloader, model, optimizer, CRITERION, 2,
+        folder=tmp_path, precision="float32", average_decay=0.9,
+    )  # fmt: skip
+    assert len(steps) == 2 * len(trainloader)
+    for name, found in model.state_dict().items():
+        mean = steps[0][name]
+        for step in steps[1:]:
+            mean = 0.9 * mean + (1 - 0.9) * step[name]
+        torch.testing.assert_close(found, mean)
+        assert not torch.allclose(found, steps[-1][name])
+    assert evaluate(model, CRITERION, evalloader) == log["validation_loss"][-1]
+    kept, _ = checkpoints.load_model(tmp_path / "model.pt")
+    assert evaluate(kept, CRITERION, evalloader) == log["validation_loss"][-1]
+
+
 # interruption
 
 
-def training_run(text, folder, kill_at_save=None, precision="float32"):
+def training_run(text, folder, kill_at_save=None, precision="float32", average_decay=None):
     """Six epochs with dropout, momentum and a schedule; optionally dies inside a save."""
     torch.set_num_threads(1)
     if kill_at_save is not None:
@@ -237,7 +263,7 @@ def training_run(text, folder, kill_at_save=None, precision="float32"):
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6)
     train(
         trainloader, evalloader, model, optimizer, CRITERION, 6, True, 0.25, 4, scheduler,
-        folder=folder, resume=True, precision=precision,
+        folder=folder, resume=True, precision=precision, average_decay=average_decay,
     )  # fmt: skip
 
 
@@ -256,29 +282,30 @@ def finish(processes, *arguments):
     return process.exitcode
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_killed_training_ends_with_the_same_weights(text_file, tmp_path, processes, precision):
+@pytest.mark.parametrize("options", [("float32",), ("bfloat16",), ("float32", 0.9)])
+def test_a_killed_training_ends_with_the_same_weights(text_file, tmp_path, processes, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert finish(processes, text_file, whole, None, precision) == 0
+    assert finish(processes, text_file, whole, None, *options) == 0
 
     kills = 0
-    assert finish(processes, text_file, cut, 2, precision) == -signal.SIGKILL  # inside a save
+    assert finish(processes, text_file, cut, 2, *options) == -signal.SIGKILL  # inside a save
     rng = random.Random()
     for _ in range(3):  # and at moments that nobody chose
         process = processes.Process(
-            target=training_run, args=(text_file, cut, None, precision), daemon=True
+            target=training_run, args=(text_file, cut, None, *options), daemon=True
         )
         process.start()
         time.sleep(rng.uniform(0.05, 0.6))
         process.kill()
         process.join()
         kills += process.exitcode == -signal.SIGKILL
-    assert finish(processes, text_file, cut, None, precision) == 0
+    assert finish(processes, text_file, cut, None, *options) == 0
     assert kills >= 1
 
     expected, found = (checkpoints.load(folder / "model.pt") for folder in (whole, cut))
-    for name, value in expected["weights"].items():
-        assert torch.equal(value, found["weights"][name]), name
+    for kind in {"weights", "weights_in_training"} & expected.keys():
+        for name, value in expected[kind].items():
+            assert torch.equal(value, found[kind][name]), name
     assert expected["log"]["validation_loss"] == found["log"]["validation_loss"]
     assert expected["log"]["gradient_norm"] == found["log"]["gradient_norm"]
     assert torch.equal(expected["random_state"], found["random_state"])
@@ -322,16 +349,45 @@ def stop_after_first(save):
 def test_resume_refuses_another_training(text_file, tmp_path):
     trainloader, evalloader = loaders(text_file)
 
-    def run(model, lr=0.1, loader=trainloader):
+    def run(model, lr=0.1, loader=trainloader, **options):
         optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-        train(loader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path, resume=True)
+        options |= dict(folder=tmp_path, resume=True)
+        train(loader, evalloader, model, optimizer, CRITERION, 1, **options)
 
     run(small_lstm(trainloader))
     with pytest.raises(checkpoints.CheckpointError, match=r"optimizer.*0\.1.*now.*0\.2"):
         run(small_lstm(trainloader), lr=0.2)
     with pytest.raises(checkpoints.CheckpointError, match=r"GatedModel.*now.*RNNModel"):
         run(RNNModel(40, 8, 8, 1, 9))
+    with pytest.raises(checkpoints.CheckpointError, match=r"average_decay None, now 0\.9"):
+        run(small_lstm(trainloader), average_decay=0.9)
     other = tmp_path / "other.txt"
     other.write_text(text_file.read_text().replace("w1 ", "new "))
     with pytest.raises(checkpoints.CheckpointError, match="another book: the lexicons differ"):
         run(small_lstm(trainloader), loader=loaders(other)[0])
+
+
+PAGE_FAULTS = """
+import resource, torch
+from blg561.language_model.training import keep_freed_memory
+
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(5_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = page_faults()
+keep_freed_memory()
+torch.ones(5_000_000)
+print(before, page_faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_freed_memory_is_kept_for_the_next_step():
+    run = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    before, after = map(int, run.stdout.split())
+    assert before > 1000
+    assert after < before / 10

@@ -25,6 +25,35 @@ class LockedDropout(nn.Module):
         return x * mask  # (LM.3)
 
 
+class ResetFirstGRU(nn.Module):
+    """The GRU of lesson 3, where the reset gate acts before the product (Cho et al. 2014).
+
+    The parameters have the names and shapes of `blg561.layer.GRULayer`. nn.GRU applies the gate
+    after the product, which allows a faster kernel; this one runs step by step.
+    """
+
+    def __init__(self, in_size: int, out_size: int):
+        super().__init__()
+        D, H = in_size, out_size
+        shapes = dict(Wx=(D, 2 * H), Wh=(H, 2 * H), b=(2 * H,), Wxi=(D, H), Whi=(H, H), bi=(H,))
+        for name, shape in shapes.items():
+            start = torch.empty(shape).uniform_(-1 / H**0.5, 1 / H**0.5)
+            setattr(self, name, nn.Parameter(start))
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor):
+        """x (N, T, D) after the state (1, N, H) → h (N, T, H), new state (1, N, H)."""
+        h = state[0]
+        a = x @ self.Wx + self.b
+        xi = x @ self.Wxi + self.bi
+        states = []
+        for t in range(x.shape[1]):
+            update, reset = torch.sigmoid(a[:, t] + h @ self.Wh).chunk(2, dim=1)
+            candidate = torch.tanh(xi[:, t] + (reset * h) @ self.Whi)
+            h = update * h + (1 - update) * candidate
+            states.append(h)
+        return torch.stack(states, dim=1), h[None]
+
+
 class LanguageModel(nn.Module):
     """What RNNModel and GatedModel share; they differ in the recurrent layer alone.
 
@@ -152,20 +181,24 @@ class RNNModel(LanguageModel):
 
 
 class GatedModel(LanguageModel):
-    """LSTM layers, or GRU layers with `cell="gru"`; further arguments as in LanguageModel.
+    """Gated layers; further arguments as in LanguageModel.
+
+    cell : "lstm"; "gru" for PyTorch's own GRU; "gru_reset_first" for ResetFirstGRU.
 
     The state of LSTM layers is a pair (h, c) of tensors (layers, N, H), that of GRU layers a
     tensor as in RNNModel.
     """
 
     def __init__(self, *args, cell="lstm", **kwargs):
-        if cell not in ("lstm", "gru"):
-            raise ValueError(f'cell must be "lstm" or "gru", got {cell!r}')
+        if cell not in ("lstm", "gru", "gru_reset_first"):
+            raise ValueError(f'cell must be "lstm", "gru" or "gru_reset_first", got {cell!r}')
         self.cell = cell
         super().__init__(*args, **kwargs)
         self.arguments["cell"] = cell
 
     def make_layer(self, in_size, out_size):
+        if self.cell == "gru_reset_first":
+            return ResetFirstGRU(in_size, out_size)
         layer = nn.LSTM if self.cell == "lstm" else nn.GRU
         return layer(in_size, out_size, batch_first=True)
 

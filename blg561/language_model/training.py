@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import platform
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from blg561.language_model import checkpoints
@@ -150,6 +153,7 @@ def train(
     folder="models",
     resume=False,
     precision="auto",
+    average_decay=None,
 ) -> dict:
     """Train for `nepoch` epochs, evaluating and saving as it goes; the history as in `new_log`.
 
@@ -160,12 +164,17 @@ def train(
     ReduceLROnPlateau). `precision` is "float32", "bfloat16", or "auto" for whichever a short
     measurement finds faster; a resumed training keeps the one it had.
 
+    With `average_decay`, a number from 0 to 1, a running mean of the weights is kept: each step
+    multiplies it by the decay and adds (1 - decay) times the new weights. It is the mean that is
+    evaluated, that the checkpoint gives as the network, and that `model` has when training ends.
+
     Raises
     ------
     TrainingDiverged : a loss or gradient is not finite; names epoch, batch, gradient norm and
         the checkpoint that is left.
     CheckpointError : `resume` found a damaged file, or one of another training.
-    ValueError : an interval or a number of epochs below 1, or an unknown precision.
+    ValueError : an interval or a number of epochs below 1, an unknown precision, or a decay
+        outside [0, 1].
     """
     for name, value in dict(
         nepoch=nepoch,
@@ -177,12 +186,16 @@ def train(
             raise ValueError(f"{name} must be at least 1, got {value}")
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
+    keep_freed_memory()
     path = Path(folder) / f"{model_name}.pt"
     lexicon = trainloader.dataset.unique_data
     recipe = describe(trainloader, model, optimizer, scheduler, nepoch, grad_clip, clip_val)
+    recipe |= {"average_decay": average_decay}
+    average = None if average_decay is None else start_average(model, average_decay)
+    evaluated = model if average is None else average.module
     log = new_log()
     if resume and path.exists():
-        log, precision = restore(path, model, optimizer, scheduler, lexicon, recipe)
+        log, precision = restore(path, model, average, optimizer, scheduler, lexicon, recipe)
         print(f"{model_name}: resumed after epoch {len(log['epoch'])} of {nepoch}")
     elif precision == "auto":
         precision = faster_precision(model)
@@ -191,13 +204,14 @@ def train(
         start = time.perf_counter()
         learning_rate = optimizer.param_groups[0]["lr"]
         try:
-            loss = train_one_epoch(
-                model, criterion, optimizer, trainloader, log, log_interval, grad_clip, clip_val,
-                precision=precision,
-            )  # fmt: skip
+            with following(average, model, optimizer):
+                loss = train_one_epoch(
+                    model, criterion, optimizer, trainloader, log, log_interval, grad_clip,
+                    clip_val, precision=precision,
+                )  # fmt: skip
             seconds = time.perf_counter() - start
             if eval_during_train and (epoch % eval_interval == 0 or epoch == nepoch):
-                evaluate(model, criterion, evalloader, log)
+                evaluate(evaluated, criterion, evalloader, log)
                 log["validation_epoch"].append(epoch)
                 if not math.isfinite(log["validation_loss"][-1]):
                     raise TrainingDiverged(f"validation loss {log['validation_loss'][-1]}")
@@ -214,8 +228,29 @@ def train(
         log["seconds"].append(seconds)
         print(progress_line(model_name, nepoch, log))
         if epoch % save_interval == 0 or epoch == nepoch:
-            save_training(path, model, optimizer, scheduler, lexicon, recipe, log, precision)
+            save_training(
+                path, model, average, optimizer, scheduler, lexicon, recipe, log, precision
+            )
+    if average is not None:
+        model.load_state_dict(average.module.state_dict())
     return log
+
+
+def start_average(model, decay: float) -> AveragedModel:
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+@contextmanager
+def following(average: AveragedModel | None, model, optimizer):
+    """Within it the average takes in the weights of `model` after every step of `optimizer`."""
+    if average is None:
+        yield
+        return
+    hook = optimizer.register_step_post_hook(lambda *_: average.update_parameters(model))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def progress_line(model_name: str, nepoch: int, log: dict) -> str:
@@ -253,9 +288,11 @@ def describe(trainloader, model, optimizer, scheduler, nepoch, grad_clip, clip_v
     }
 
 
-def save_training(path, model, optimizer, scheduler, lexicon, recipe, log, precision):
+def save_training(path, model, average, optimizer, scheduler, lexicon, recipe, log, precision):
     device = next(model.parameters()).device
-    contents = checkpoints.model_contents(model, lexicon)
+    contents = checkpoints.model_contents(model if average is None else average.module, lexicon)
+    if average is not None:
+        contents |= {"average": average.state_dict(), "weights_in_training": model.state_dict()}
     contents |= {
         "optimizer": optimizer.state_dict(),
         "scheduler": None if scheduler is None else scheduler.state_dict(),
@@ -268,8 +305,8 @@ def save_training(path, model, optimizer, scheduler, lexicon, recipe, log, preci
     checkpoints.save(path, contents)
 
 
-def restore(path, model, optimizer, scheduler, lexicon, recipe) -> tuple[dict, str]:
-    """Put model, optimiser, scheduler and random numbers where `path` left them."""
+def restore(path, model, average, optimizer, scheduler, lexicon, recipe) -> tuple[dict, str]:
+    """Put model, average, optimiser, scheduler and random numbers where `path` left them."""
     device = next(model.parameters()).device
     found = checkpoints.load(path, device)
     if "optimizer" not in found:
@@ -280,7 +317,11 @@ def restore(path, model, optimizer, scheduler, lexicon, recipe) -> tuple[dict, s
     if different:
         was = "; ".join(f"{n} {found['recipe'].get(n)}, now {recipe[n]}" for n in different)
         raise CheckpointError(f"{path} belongs to another training: it had {was}")
-    model.load_state_dict(found["weights"])
+    if average is None:
+        model.load_state_dict(found["weights"])
+    else:
+        model.load_state_dict(found["weights_in_training"])
+        average.load_state_dict(found["average"])
     optimizer.load_state_dict(found["optimizer"])
     if scheduler is not None:
         scheduler.load_state_dict(found["scheduler"])
@@ -308,3 +349,18 @@ def faster_precision(model) -> str:
         if seconds(torch.bfloat16) < 0.8 * seconds(torch.float32):
             return "bfloat16"
     return "float32"
+
+
+def keep_freed_memory():
+    """Keep what a training step frees for the next step, instead of giving it back to the system.
+
+    On the CPU every step allocates and frees its logits and their gradients, blocks of 20 MB and
+    more. glibc returns such blocks at once, and having them mapped and zeroed anew took a quarter
+    of an epoch. No number depends on it. Does nothing where the C library is another one.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names and values of malloc.h
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, -1)
