@@ -73,8 +73,8 @@ def table(rows: list[dict]) -> str:
     """Markdown: a line for each recipe, over its seeds."""
     lines = [
         "| recipe | runs | validation perplexity, mean | lowest to highest | standard deviation "
-        "| seconds, mean | precision | threads |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| precision | threads |",
+        "| --- | ---: | ---: | ---: | ---: | --- | --- |",
     ]
     for name in recipes.RECIPES:
         mine = [row for row in rows if row["name"] == name]
@@ -85,7 +85,6 @@ def table(rows: list[dict]) -> str:
             f"{statistics.mean(perplexities):.1f}",
             f"{min(perplexities):.1f} to {max(perplexities):.1f}",
             f"{statistics.stdev(perplexities):.2f}",
-            f"{statistics.mean(row['seconds'] for row in mine):.0f}",
             " and ".join(sorted({row["precision"] for row in mine})),
             " and ".join(sorted({str(row["threads"]) for row in mine})),
         ]
