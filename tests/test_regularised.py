@@ -82,8 +82,9 @@ def test_a_probability_out_of_range_is_refused(name):
 
 def small(name, **changes):
     """A rung of the ladder for a network that trains in a moment."""
-    sizes = dict(hidden_size=8, epochs=2, batch_size=4, seq_length=9, learning_rate=2.0)
-    return replace(LADDER[name], **sizes, **changes)
+    sizes = dict(hidden_size=8, epochs=2, batch_size=4, seq_length=9)
+    rates = dict(learning_rate=2.0, final_learning_rate=0.0)
+    return replace(LADDER[name], **sizes, **rates, **changes)
 
 
 def test_each_rung_has_all_that_the_one_below_it_has_and_one_change_more():

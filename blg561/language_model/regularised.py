@@ -83,13 +83,14 @@ class RegularisedLSTM(GatedModel):
 class RegularisedRecipe:
     """All that decides a training of a RegularisedLSTM, given the book.
 
-    Plain SGD, its learning rate falling along half a cosine from `learning_rate` to zero, with the
-    gradient clipped to the norm `clip_val`. `average_decay` is that of the running mean of the
-    weights, None for the last weights themselves. The other names are those of RegularisedLSTM.
+    Plain SGD, its learning rate falling along half a cosine from `learning_rate` to
+    `final_learning_rate`, with the gradient clipped to the norm `clip_val`. `average_decay` is that
+    of the running mean of the weights, None for the last weights themselves. The other names are
+    those of RegularisedLSTM.
     """
 
     name: str
-    hidden_size: int = 256
+    hidden_size: int = 300
     hidden_layers: int = 1
     tie_weights: bool = False
     embedding_dropout: float = 0.0
@@ -98,9 +99,10 @@ class RegularisedRecipe:
     output_dropout: float = 0.0
     weight_drop: float = 0.0
     learning_rate: float = 20.0
+    final_learning_rate: float = 0.0
     clip_val: float = 0.25
     average_decay: float | None = None
-    epochs: int = 20
+    epochs: int = 24
     batch_size: int = 20
     seq_length: int = 35
     seed: int = 0
@@ -109,11 +111,12 @@ class RegularisedRecipe:
 FIRST = RegularisedRecipe("sgd")
 CHANGES = {
     "tied": dict(tie_weights=True),
-    "locked_dropout": dict(input_dropout=0.4, output_dropout=0.4),
-    "embedding_dropout": dict(embedding_dropout=0.05),
+    "locked_dropout": dict(input_dropout=0.4, output_dropout=0.5),
+    "embedding_dropout": dict(embedding_dropout=0.1),
     "second_layer": dict(hidden_layers=2, hidden_dropout=0.3),
-    "weight_drop": dict(weight_drop=0.3),
-    "averaged": dict(average_decay=0.998),
+    "weight_drop": dict(weight_drop=0.4),
+    # a mean of weights that still move a little is better than one of weights at rest
+    "averaged": dict(average_decay=0.998, final_learning_rate=6.0),
 }
 
 
@@ -165,7 +168,7 @@ def run(
         nepoch=recipe.epochs,
         grad_clip=True,
         clip_val=recipe.clip_val,
-        scheduler=CosineAnnealingLR(optimizer, recipe.epochs),
+        scheduler=CosineAnnealingLR(optimizer, recipe.epochs, recipe.final_learning_rate),
         model_name=recipe.name,
         average_decay=recipe.average_decay,
         **options,
