@@ -56,6 +56,12 @@ def gru_parameter_count(D, H):
     return 3 * (D * H + H * H + H)
 
 
+def soft_target_gradient(a, q):
+    """The gradient of -Σ q ln softmax(a), mean over the rows, with respect to a (n, V)."""
+    p = np.exp(a - a.max(axis=1, keepdims=True))
+    return (p / p.sum(axis=1, keepdims=True) - q) / len(a)
+
+
 QUESTIONS: dict[str, Question] = {
     # 01 RNN
     "01.1": Question(
@@ -218,5 +224,41 @@ QUESTIONS: dict[str, Question] = {
     "04.7": Question(
         expected="b",
         hint="Which of the three is about training only?",
+    ),
+    # 06 Open the box
+    "06.1": Question(
+        expected=np.array([[5.0, 5.0], [0.0, 0.0], [-2.0, 2.0]]),
+        hint="Which steps read the word 0, which the word 1, which the word 2?",
+    ),
+    "06.2": Question(
+        expected=soft_target_gradient,
+        hint="The loss is a mean of the losses -ln p_y with the weights q_y; so is its gradient.",
+        cases=(
+            (
+                np.array([[1.0, 0.0, -2.0], [0.5, 0.5, 3.0]]),
+                np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]]),
+            ),
+            (np.array([[800.0, 799.0]]), np.array([[0.25, 0.75]])),
+        ),
+    ),
+    "06.3": Question(
+        expected=2_173_710,
+        hint="The tied matrix counts once. Wx, Wh and b of the layer have 4H columns each.",
+    ),
+    "06.4": Question(
+        expected="c",
+        hint="Which of the three do zeros hide?",
+    ),
+    "06.5": Question(
+        expected=(0.7, 0.4),
+        hint="Each of PyTorch's two biases moves as far as our one does.",
+    ),
+    "06.6": Question(
+        expected=2,
+        hint="Divide each probability by its random number.",
+    ),
+    "06.7": Question(
+        expected="b",
+        hint="How many of 1000 tries succeed if each has a chance of one in a thousand?",
     ),
 }

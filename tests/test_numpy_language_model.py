@@ -4,6 +4,7 @@ import copy
 import math
 import re
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -295,22 +296,27 @@ def test_what_has_no_numpy_counterpart_is_refused():
 # The networks that come with the package
 
 
-def words_to_read(book, lexicon, n):
-    """The last n words of the book, or of the practice corpus, that the lexicon has."""
+@cache
+def provided(name):
+    """A network of Pride and Prejudice, its lexicon, and words that both it and the text have.
+
+    The text is the book, or where it is not there the practice corpus.
+    """
+    model, lexicon = pretrained.load("pride_prejudice", name)
     try:
-        path = books.find(book, download=False)
+        path = books.find("pride_prejudice", download=False)
     except books.BookUnavailable:
         path = books.find("practice")
     number = {word: index for index, word in enumerate(lexicon)}
-    return [number[word] for word in tokenize(books.read_text(path)) if word in number][-n:]
+    text = books.read_text(path)[-20_000:]
+    return model, lexicon, torch.tensor([number[w] for w in tokenize(text) if w in number])
 
 
 @pytest.mark.parametrize("name", ["lstm", "rnn"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
 def test_a_provided_network_scores_the_same_in_numpy(name, dtype, tolerance):
-    theirs, lexicon = pretrained.load("pride_prejudice", name)
-    theirs = theirs.to(dtype)
-    text = torch.tensor(words_to_read("pride_prejudice", lexicon, 1000))
+    theirs, _, words = provided(name)
+    theirs, text = copy.deepcopy(theirs).to(dtype), words[-500:]
     with torch.no_grad():
         logits, _ = theirs(text[None, :-1], theirs.initialize(1))
         loss = cross_entropy(logits[0].double(), text[1:]).item()
@@ -319,8 +325,8 @@ def test_a_provided_network_scores_the_same_in_numpy(name, dtype, tolerance):
 
 
 def test_a_provided_network_writes_the_same_text_in_numpy():
-    theirs, lexicon = pretrained.load("pride_prejudice", "lstm")
-    history = torch.tensor(words_to_read("pride_prejudice", lexicon, 20))
+    theirs, lexicon, words = provided("lstm")
+    history = words[-20:]
     expected = generate(theirs, history, {}, dict(enumerate(lexicon)), 20, 60, seed=1)
     exponentials = conversion.torch_exponentials(1)
     ours = conversion.to_numpy(theirs).generate(history.numpy(), 60, exponentials)
