@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from blg561.language_model import checkpoints, recipes, regularised
-from blg561.language_model.models import GatedModel, map_state
-from blg561.language_model.regularised import LADDER, RegularisedLSTM, WeightDropLSTM
+from blg561.language_model.models import (
+    GatedModel,
+    RegularisedLSTM,
+    WeightDropLSTM,
+    map_state,
+)
+from blg561.language_model.regularised import LADDER
 from blg561.language_model.training import evaluate
 
 V, H = 11, 6
@@ -134,6 +139,8 @@ def test_a_training_learns_comes_back_from_its_file_and_its_seed_decides_it(
     assert torch.equal(vector(again), vector(model)) and same_log == log
     stored = checkpoints.load(tmp_path / f"first/{name}.pt")["recipe"]
     assert stored["average_decay"] == LADDER[name].average_decay
+    loaded, _ = checkpoints.load_model(tmp_path / f"first/{name}.pt")
+    assert torch.equal(vector(loaded), vector(model))
     validset = recipes.build_datasets(small(name), text_file)[1]
     loader = recipes.evaluation_loader(validset)
     loss = evaluate(again, torch.nn.CrossEntropyLoss(), loader)

@@ -11,6 +11,10 @@ import torch
 from blg561.language_model import models
 
 FORMAT = "blg561 language model, version 1"
+CLASSES = {
+    network.__name__: network
+    for network in (models.RNNModel, models.GatedModel, models.RegularisedLSTM)
+}
 
 
 class CheckpointError(Exception):
@@ -77,8 +81,7 @@ def load_model(path: Path, device="cpu") -> tuple[models.LanguageModel, list[str
     """
     contents = load(path, device)
     try:
-        build = {"RNNModel": models.RNNModel, "GatedModel": models.GatedModel}[contents["class"]]
-        model = build(**contents["arguments"], device=device)
+        model = CLASSES[contents["class"]](**contents["arguments"], device=device)
         model.load_state_dict(contents["weights"])
         lexicon = contents["lexicon"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -1,4 +1,7 @@
-"""The two networks of the assignment: embedding → recurrent layers → one logit per word."""
+"""The networks: embedding → recurrent layers → one logit per word.
+
+RNNModel and GatedModel are those of the assignment, RegularisedLSTM is that of lesson 5.
+"""
 
 from __future__ import annotations
 
@@ -205,6 +208,70 @@ class GatedModel(LanguageModel):
     def initialize(self, batch_size):
         zero = super().initialize(batch_size)
         return (zero, zero.clone()) if self.cell == "lstm" else zero
+
+
+class WeightDropLSTM(nn.LSTM):
+    """An LSTM layer with dropout on its hidden-to-hidden weights, one mask a window (DropConnect).
+
+    The weights that carry the state are the ones that a network can learn a text by heart with,
+    and masking them leaves the layer's fast kernel as it is (Merity et al. 2018, section 2).
+    """
+
+    def __init__(self, in_size: int, out_size: int, weight_drop: float):
+        super().__init__(in_size, out_size, batch_first=True)
+        self.weight_drop = weight_drop
+
+    def forward(self, x, state):
+        """x (N, T, D) after the state (h, c), (1, N, H) each → h (N, T, H), new state."""
+        hidden_weights = nn.functional.dropout(self.weight_hh_l0, self.weight_drop, self.training)
+        weights = [self.weight_ih_l0, hidden_weights, self.bias_ih_l0, self.bias_hh_l0]
+        states, h, c = torch.lstm(x, state, weights, True, 1, 0.0, self.training, False, True)
+        return states, (h, c)
+
+
+class RegularisedLSTM(GatedModel):
+    """LSTM layers with a dropout probability for every place; other arguments as GatedModel.
+
+    Parameters
+    ----------
+    input_dropout, hidden_dropout, output_dropout : locked dropout on the embedding's output,
+        between the layers, and before the output layer. `dropout` is not used.
+    weight_drop : dropout on the hidden-to-hidden weights of every layer.
+    """
+
+    def __init__(
+        self,
+        *args,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        output_dropout=0.0,
+        weight_drop=0.0,
+        **kwargs,
+    ):
+        places = dict(input_dropout=input_dropout, hidden_dropout=hidden_dropout)
+        places |= dict(output_dropout=output_dropout, weight_drop=weight_drop)
+        for name, p in places.items():
+            if not 0 <= p < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
+        self.weight_drop = weight_drop
+        super().__init__(*args, **{"dropout": 0.0, **kwargs})
+        self.arguments |= places
+        between = [hidden_dropout] * (len(self.layers) - 1)
+        self.dropouts = nn.ModuleList(map(LockedDropout, [input_dropout, *between, output_dropout]))
+
+    def make_layer(self, in_size, out_size):
+        return WeightDropLSTM(in_size, out_size, self.weight_drop)
+
+    def forward(self, x, state):
+        self.check(x, state)
+        hidden = self.dropouts[0](self.embed(x))
+        states = []
+        for number, (layer, drop) in enumerate(zip(self.layers, self.dropouts[1:], strict=True)):
+            before = map_state(lambda s, n=number: s[n : n + 1], state)
+            hidden, after = layer(hidden, before)
+            hidden = drop(hidden)
+            states.append(after)
+        return self.output(hidden), stack_states(states)
 
 
 def map_state(function, state):
