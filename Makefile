@@ -48,7 +48,7 @@ repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everyw
 	@echo "==> Changing the repository's address"
 	@$(BIN)/python -m tools.repository "$(SLUG)"
 
-# seeds.py and leaderboard.py train for hours: they are run by hand, a few rows at a time
+# seeds.py and leaderboard.py train for long: they are run by hand, a few rows at a time
 benchmark: $(STAMP)  ## time our code beside its peers, one script after another
 	@set -e; for name in layers numpy_language_model language_model; do \
 		echo "==> benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done

@@ -153,33 +153,39 @@ def row(size, layer_class, seconds):
     return f"{size!s:20} {name:4} | {milliseconds} | {ratios}     | {mebibytes}"
 
 
-def print_table(threads, seconds):
-    torch.set_num_threads(threads)
-    versions = f"NumPy {np.__version__}, torch {torch.__version__}"
-    print(f"threads: {threads}, {versions}, load average {os.getloadavg()[0]:.1f}\n{HEADER}")
+def lines(seconds):
     for size in SIZES:
         for layer_class in NETWORKS:
-            print(row(size, layer_class, seconds), flush=True)
+            yield row(size, layer_class, seconds)
+
+
+def print_table(threads, header, lines):
+    torch.set_num_threads(threads)
+    versions = f"NumPy {np.__version__}, torch {torch.__version__}"
+    print(f"threads: {threads}, {versions}, load average {os.getloadavg()[0]:.1f}\n{header}")
+    for line in lines:
+        print(line, flush=True)
     print()
 
 
-def main():
+def command_line(script, description, header, lines):
+    """A benchmark as a command: for each of --threads the table of `lines(seconds)`."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each row (default: 2)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each line (default: 2)")
     arguments = parser.parse_args()
     for threads in arguments.threads:
         # NumPy's BLAS reads its number of threads when it is loaded: each number needs a process.
         wanted = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
         if wanted.items() <= os.environ.items():
-            print_table(threads, arguments.seconds)
+            print_table(threads, header, lines(arguments.seconds))
             continue
-        command = [sys.executable, __file__, "--threads", str(threads)]
+        command = [sys.executable, script, "--threads", str(threads)]
         command += ["--seconds", str(arguments.seconds)]
         subprocess.run(command, env={**os.environ, **wanted}, check=True)
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__file__, __doc__, HEADER, lines)

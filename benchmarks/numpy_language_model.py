@@ -14,15 +14,11 @@ takes twice as long. "gru" is the one whose reset gate acts before the product. 
 kernel for it, so that both go step by step.
 """
 
-import argparse
-import os
 import statistics
-import subprocess
-import sys
 
 import numpy as np
 import torch
-from layers import in_turns, ratio
+from layers import command_line, in_turns, ratio
 from torch.nn.functional import cross_entropy
 
 from blg561.language_model.conversion import to_torch
@@ -106,33 +102,11 @@ def row(V, H, cell, seconds):
     return f"{(V, H)!s:12} {cell:4} | {training}  | {evaluation}"
 
 
-def print_table(threads, seconds):
-    torch.set_num_threads(threads)
-    versions = f"NumPy {np.__version__}, torch {torch.__version__}"
-    print(f"threads: {threads}, {versions}, load average {os.getloadavg()[0]:.1f}\n{HEADER}")
+def lines(seconds):
     for V, H in SIZES:
         for cell in CELLS:
-            print(row(V, H, cell, seconds), flush=True)
-    print()
-
-
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each ratio (default: 2)")
-    arguments = parser.parse_args()
-    for threads in arguments.threads:
-        # NumPy's BLAS reads its number of threads when it is loaded: each number needs a process.
-        wanted = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-        if wanted.items() <= os.environ.items():
-            print_table(threads, arguments.seconds)
-            continue
-        command = [sys.executable, __file__, "--threads", str(threads)]
-        command += ["--seconds", str(arguments.seconds)]
-        subprocess.run(command, env={**os.environ, **wanted}, check=True)
+            yield row(V, H, cell, seconds)
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__file__, __doc__, HEADER, lines)

@@ -49,7 +49,7 @@ CHANGES = {
     "embedding_dropout": dict(embedding_dropout=0.1),
     "second_layer": dict(hidden_layers=2, hidden_dropout=0.3),
     "weight_drop": dict(weight_drop=0.4),
-    # a mean of weights that still move a little is better than one of weights at rest
+    # the rate stays above zero, so that there is something to average until the end
     "averaged": dict(average_decay=0.998, final_learning_rate=6.0),
 }
 

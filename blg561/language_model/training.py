@@ -354,9 +354,9 @@ def faster_precision(model) -> str:
 def keep_freed_memory():
     """Keep what a training step frees for the next step, instead of giving it back to the system.
 
-    On the CPU every step allocates and frees its logits and their gradients, blocks of 20 MB and
-    more. glibc returns such blocks at once, and having them mapped and zeroed anew took a quarter
-    of an epoch. No number depends on it. Does nothing where the C library is another one.
+    On the CPU every step allocates and frees its logits and their gradients, N·T·V numbers each.
+    glibc returns such blocks at once, and having them mapped and zeroed anew takes time in every
+    step. No number depends on it. Does nothing where the C library is another one.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -69,6 +69,7 @@ class Parameterless(Layer):
     """A layer without parameters, for inputs of any size."""
 
     def __init__(self):
+        # Layer's own asks for two sizes, and here there is no parameter that has them
         self._sizes, self._shapes = {}, {}
         self.grad = {}
         self.cache = None
