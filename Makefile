@@ -40,8 +40,8 @@ notebooks: $(STAMP)  ## run the lessons and store their outputs in place (LESSON
 	@echo "==> Running lessons from a clean kernel and storing their outputs in notebooks/"
 	@$(BIN)/python -m tools.notebooks store $(LESSON)
 
-sync: $(STAMP)  ## copy the package's definitions into the lesson cells that show them
-	@echo "==> Copying the package's definitions into the cells tagged source:NAME"
+sync: $(STAMP)  ## bring the lesson cells that show code or results from elsewhere up to date
+	@echo "==> Bringing the cells tagged source:, results: and table: up to date"
 	@$(BIN)/python -m tools.sync
 
 repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everywhere

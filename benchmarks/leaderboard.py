@@ -534,6 +534,23 @@ def is_current(stored: dict | None, row: Row) -> bool:
     return stored is not None and stored["systems"] == describe(row.systems)
 
 
+def as_code(rows: list[dict]) -> str:
+    """Python text: MEASURED[book][row] are the perplexities of the row's runs."""
+    lines = ["MEASURED = {"]
+    for book, mine in by_book(rows).items():
+        lines.append(f'    "{book}": {{')
+        for row in mine:
+            perplexities = [result["perplexity"] for result in row["results"]]
+            lines.append(f'        "{row["name"]}": {perplexities},')
+        lines.append("    },")
+    return "\n".join([*lines, "}"])
+
+
+def by_book(rows: list[dict]) -> dict[str, list[dict]]:
+    books_in_order = dict.fromkeys(row["book"] for row in rows)
+    return {book: [row for row in rows if row["book"] == book] for book in books_in_order}
+
+
 COLUMNS = (
     "perplexity",
     "first_half",
@@ -553,8 +570,7 @@ def table(rows: list[dict]) -> str:
     """Markdown: for each book a line about it and its rows, means where there are several seeds."""
     titles = {(row.book, row.name): row.title for row in ROWS}
     parts = []
-    for book in dict.fromkeys(row["book"] for row in rows):
-        mine = [row for row in rows if row["book"] == book]
+    for book, mine in by_book(rows).items():
         parts.append(
             f"**{books.CATALOGUE[book].title}** ({mine[0]['unseen_words']:.1%} of the validation "
             "words never occur in training)"

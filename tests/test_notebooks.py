@@ -5,6 +5,7 @@ That a lesson runs and prints what is stored is nbval's part: see conftest.py.
 
 import ast
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -225,7 +226,7 @@ def good_lesson():
             "f()", outputs=[stream("no "), ERROR], metadata={"tags": ["raises-exception"]}
         ),
         new_code_cell(
-            sync.definition("tools.sync.TAG"), metadata={"tags": ["source:tools.sync.TAG"]}
+            sync.definition("tools.sync.ROOT"), metadata={"tags": ["source:tools.sync.ROOT"]}
         ),
         new_markdown_cell("<details><summary>Solution</summary>\n\nTwo, see /home and a/tmp/b.\n"),
     ]
@@ -289,7 +290,7 @@ BAD = [
     (starts_with_its_title_and_badge, replace_in(0, repository.slug(), "some/fork")),
     (starts_with_the_colab_cell, replace_in(1, "--no-deps ", "")),
     (has_a_blank_line_after_every_summary, replace_in(5, "</summary>\n\n", "</summary>\n")),
-    (shows_the_code_of_the_package, replace_in(4, "source:", "other:")),
+    (shows_the_code_of_the_package, replace_in(4, "parents[1]", "parents[2]")),
 ]
 
 
@@ -389,6 +390,32 @@ def test_sync_writes_the_cells_that_differ_and_keeps_the_rest_of_the_lesson(pack
     assert sync.sync(notebook, package) == ["pack.age.module.decorated"]
     assert notebook == expected
     assert sync.sync(notebook, package) == []
+
+
+def test_sync_writes_the_results_of_the_leaderboard():
+    """The dictionary is what the file says, and the table is that of one book alone."""
+    code = new_code_cell("MEASURED = {}", metadata={"tags": ["results:leaderboard"]})
+    table = new_markdown_cell("old", metadata={"tags": ["table:tale_of_two_cities"]})
+    notebook = new_notebook(cells=[code, table])
+    assert sync.sync(notebook) == ["leaderboard", "tale_of_two_cities"]
+
+    found = {}
+    exec(notebook.cells[0].source, found)
+    stored = json.loads((sync.ROOT / "results/leaderboard.json").read_text(encoding="utf-8"))
+    for row in stored:
+        expected = [result["perplexity"] for result in row["results"]]
+        assert found["MEASURED"][row["book"]].pop(row["name"]) == expected
+    assert not any(found["MEASURED"].values())
+    lines = notebook.cells[1].source.splitlines()
+    assert "A Tale of Two Cities" in lines[0]
+    assert len(lines) == 4 + sum(row["book"] == "tale_of_two_cities" for row in stored)
+
+
+@pytest.mark.parametrize("tag", ["results:lost", "table:lost"])
+def test_sync_says_which_results_it_cannot_find(tag):
+    notebook = new_notebook(cells=[new_code_cell("", metadata={"tags": [tag]})])
+    with pytest.raises(LookupError, match=f"^{tag}: "):
+        sync.sync(notebook)
 
 
 # Equation numbers: `\tag{RNN.1}` in a lesson, `# (RNN.1)` at the end of a line of the package

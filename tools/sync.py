@@ -1,12 +1,15 @@
-"""Copy the package's definitions into the lesson cells that show them: `make sync`.
+"""Bring lesson cells that show code or results from elsewhere up to date: `make sync`.
 
-A code cell with the tag `source:DOTTED.NAME` shows the definition of that name: a class, function,
-method or module-level constant, decorators included. The text comes from the source file, and
-nothing of the package is imported.
+- A code cell with the tag `source:DOTTED.NAME` shows the definition of that name: a class,
+  function, method or module-level constant, decorators included. The text comes from the source
+  file, and nothing of the package is imported.
+- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book, and a code cell with
+  the tag `results:leaderboard` all its perplexities as a dictionary: results/leaderboard.json.
 """
 
 import argparse
 import ast
+import re
 import subprocess
 import sys
 import textwrap
@@ -15,7 +18,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-TAG = "source:"
+TAG = re.compile("(source|table|results):(.+)")
 
 
 def module_file(name: str, root: Path) -> tuple[Path, list[str]]:
@@ -69,17 +72,29 @@ def at_margin(source: str) -> str:
     return result.stdout.rstrip("\n")
 
 
+def shown(kind: str, name: str, root: Path) -> str:
+    """The text of a cell with the tag KIND:NAME. Raises LookupError where there is none."""
+    if kind == "source":
+        return definition(name, root)
+    from benchmarks import leaderboard  # it imports torch, which few lessons' cells need
+
+    if kind == "results" and name == "leaderboard":
+        return leaderboard.as_code(leaderboard.read())
+    rows = [row for row in leaderboard.read() if row["book"] == name]
+    if kind == "results" or not rows:
+        raise LookupError(f"{kind}:{name}: results/ has nothing of that name")
+    return leaderboard.table(rows)
+
+
 def sync(notebook: nbformat.NotebookNode, root: Path = ROOT) -> list[str]:
-    """Bring every `source:` cell of `notebook` up to date; return the names whose cells changed."""
+    """Bring every cell of `notebook` with such a tag up to date; the names whose cells changed."""
     changed = []
     for cell in notebook.cells:
-        for tag in cell.metadata.get("tags", []):
-            if not tag.startswith(TAG):
-                continue
-            name = tag.removeprefix(TAG)
-            source = definition(name, root)
-            if cell.source != source:
-                cell.source = source
+        for match in filter(None, map(TAG.fullmatch, cell.metadata.get("tags", []))):
+            kind, name = match.groups()
+            text = shown(kind, name, root)
+            if cell.source != text:
+                cell.source = text
                 changed.append(name)
     return changed
 
@@ -98,13 +113,13 @@ def main() -> int:
             print(f"{path.name}: {error}", file=sys.stderr)
             return 2
         for name in changed:
-            print(f"{path.name}: {name} {'differs from the package' if check else 'updated'}")
+            print(f"{path.name}: {name} {'differs' if check else 'updated'}")
         if changed and not check:
             nbformat.write(notebook, path)
         differences += len(changed)
 
     if not differences:
-        print("Every source: cell is the package's own text.")
+        print("Every cell that shows code or results from elsewhere is up to date.")
     return 1 if check and differences else 0
 
 
