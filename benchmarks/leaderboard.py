@@ -46,7 +46,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from blg561.language_model import books, checkpoints, recipes, regularised
+from blg561.language_model import all_recipes, books, checkpoints, recipes
 from blg561.language_model.baselines import KneserNey, Uniform
 from blg561.language_model.dataset import Dataset
 from blg561.language_model.models import LanguageModel
@@ -323,10 +323,9 @@ def locked(path: Path):
 
 def train(recipe: Recipe | RegularisedRecipe, book: str, folder: Path) -> LanguageModel:
     """The recipe carried out in `folder`, where a training that was interrupted goes on."""
-    run = regularised.run if isinstance(recipe, RegularisedRecipe) else recipes.run
     datasets = recipes.build_datasets(recipe, find(book))
     with contextlib.redirect_stdout(sys.stderr):
-        return run(recipe, *datasets, folder=folder, resume=True)[0]
+        return all_recipes.run(recipe, *datasets, folder=folder, resume=True)[0]
 
 
 def network_file(recipe: Recipe | RegularisedRecipe, book: str) -> Path:

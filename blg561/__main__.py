@@ -15,7 +15,14 @@ from pathlib import Path
 from blg561.language_model import books
 
 PROGRAM = "python -m blg561"
-RECIPE_HELP = "lstm, rnn, or rnn_clipped: the RNN with gradient clipping (default: lstm)"
+RECIPE_HELP = (
+    "lstm (default), rnn, rnn_clipped: the RNN with gradient clipping, or averaged: the best "
+    "network of lesson 5"
+)
+TRAINING_HELP = (
+    f"{RECIPE_HELP}; the steps that lead to it are sgd, tied, locked_dropout, embedding_dropout, "
+    "second_layer and weight_drop"
+)
 BOOK_HELP = f"see `{PROGRAM} books` (default: pride_prejudice)"
 
 
@@ -153,7 +160,7 @@ def add_train(add):
         "--book practice --recipe rnn_clipped --epochs 3",
     )
     parser.add_argument("--book", metavar="KEY", default="pride_prejudice", help=BOOK_HELP)
-    parser.add_argument("--recipe", metavar="NAME", default="lstm", help=RECIPE_HELP)
+    parser.add_argument("--recipe", metavar="NAME", default="lstm", help=TRAINING_HELP)
     parser.add_argument(
         "--epochs", metavar="N", type=whole_from(1), help="default: as many as the recipe has"
     )
@@ -193,17 +200,14 @@ def train(arguments) -> int:
     book_path = find_for_training(arguments.book)
     import torch
 
+    from blg561.language_model import all_recipes
     from blg561.language_model.pretrained import protocol
-    from blg561.language_model.recipes import RECIPES, build_datasets, run
+    from blg561.language_model.recipes import build_datasets
     from blg561.language_model.training import perplexity
 
-    if arguments.recipe not in RECIPES:
-        raise ValueError(
-            f"unknown recipe {arguments.recipe!r}: expected one of {', '.join(RECIPES)}"
-        )
     given = {name: vars(arguments)[name] for name in ("epochs", "seed")}
     given = {name: value for name, value in given.items() if value is not None}
-    recipe = replace(RECIPES[arguments.recipe], **given)
+    recipe = replace(all_recipes.find(arguments.recipe), **given)
     has_cuda = torch.cuda.is_available()
     if arguments.device == "cuda" and not has_cuda:
         raise ValueError("--device cuda: PyTorch finds no such device here")
@@ -218,7 +222,7 @@ def train(arguments) -> int:
     print(f"  saved     {path}, after every epoch", flush=True)
     before = modified(path)
     try:
-        _, log = run(
+        _, log = all_recipes.run(
             recipe,
             *datasets,
             device,

@@ -20,6 +20,7 @@ from blg561.__main__ import main
 from blg561.language_model import books, checkpoints, pretrained, recipes, training
 from blg561.language_model.dataset import Dataset, tokenize
 from blg561.language_model.models import GatedModel
+from blg561.language_model.regularised import LADDER
 from tools import provide
 
 TESTS = Path(__file__).parent
@@ -100,7 +101,7 @@ def test_help_names_every_recipe(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     words = re.findall(r"\w+", capsys.readouterr().out)
-    assert set(recipes.RECIPES) <= set(words)
+    assert {*recipes.RECIPES, *LADDER} <= set(words)
 
 
 HELP = "\nfor command in {}:\n    with suppress(SystemExit): main([command, '--help'])"

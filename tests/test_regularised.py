@@ -82,6 +82,11 @@ def test_a_probability_out_of_range_is_refused(name):
         build(**{name: 1.0})
 
 
+def test_another_cell_is_refused():
+    with pytest.raises(ValueError, match=r'cell "lstm" alone, got .gru.'):
+        build(cell="gru")
+
+
 # The recipes
 
 

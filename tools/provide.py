@@ -15,12 +15,13 @@ from pathlib import Path
 
 import torch
 
-from blg561.language_model import books, checkpoints, pretrained, recipes
+from blg561.language_model import all_recipes, books, checkpoints, pretrained, recipes
 from blg561.language_model.checkpoints import CheckpointError
+from blg561.language_model.regularised import RegularisedRecipe
 from blg561.language_model.training import perplexity
 
 
-def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
+def provide(book: books.Book, recipe: recipes.Recipe | RegularisedRecipe, folder: Path) -> dict:
     """Write the two files of `folder`/NAME.pt; the card that says what is in them.
 
     Raises BookError where the known edition of the book is not to be had, CheckpointError for a
@@ -32,7 +33,7 @@ def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
     precision = check_finished(folder / f"{recipe.name}.pt", recipe)
     # There is no epoch left to train: this compares lexicon and recipe, and restores the weights.
     datasets = recipes.build_datasets(recipe, book_path)
-    model, log = recipes.run(recipe, *datasets, folder=folder, resume=True)
+    model, log = all_recipes.run(recipe, *datasets, folder=folder, resume=True)
 
     target = pretrained.FOLDER / f"{book.key}-{recipe.name}.pt"
     lexicon = datasets[0].unique_data
@@ -81,20 +82,20 @@ def check_finished(path: Path, recipe: recipes.Recipe) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.provide", description=__doc__)
     parser.add_argument("book", choices=books.CATALOGUE)
-    parser.add_argument("names", nargs="+", choices=recipes.RECIPES, metavar="name")
+    parser.add_argument("names", nargs="+", metavar="name")
     parser.add_argument("--folder", type=Path, help="default: models/BOOK")
     arguments = parser.parse_args(argv)
     folder = arguments.folder or Path("models") / arguments.book
     try:
         for name in arguments.names:
-            book, recipe = books.CATALOGUE[arguments.book], recipes.RECIPES[name]
+            book, recipe = books.CATALOGUE[arguments.book], all_recipes.find(name)
             card = provide(book, recipe, folder)
             before = perplexity(card["validation_loss_before_rounding"])
             print(
                 f"{book.key}-{name}: validation perplexity {card['validation_perplexity']:.3f}, "
                 f"{before:.3f} before rounding to float16"
             )
-    except (books.BookError, CheckpointError) as error:
+    except (books.BookError, CheckpointError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

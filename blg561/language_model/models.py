@@ -253,6 +253,8 @@ class RegularisedLSTM(GatedModel):
         for name, p in places.items():
             if not 0 <= p < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
+        if kwargs.get("cell", "lstm") != "lstm":
+            raise ValueError(f'RegularisedLSTM has cell "lstm" alone, got {kwargs["cell"]!r}')
         self.weight_drop = weight_drop
         super().__init__(*args, **{"dropout": 0.0, **kwargs})
         self.arguments |= places

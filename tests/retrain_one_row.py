@@ -1,0 +1,27 @@
+"""A row of the leaderboard, trained anew: about two minutes on two cores.
+
+It is not one of the plain tests, so its name keeps it out of `pytest tests`; `make test` runs it at
+the end.
+"""
+
+import pytest
+
+from benchmarks import leaderboard
+from blg561.language_model import books
+
+ROW = next(row for row in leaderboard.ROWS if (row.book, row.name) == ("pride_prejudice", "lstm"))
+
+
+def is_here(book: str) -> bool:
+    try:
+        return books.verify(books.find(book, download=False), books.CATALOGUE[book]) is None
+    except books.BookError:
+        return False
+
+
+@pytest.mark.skipif(not is_here(ROW.book), reason="needs the known edition of the book")
+def test_a_row_trained_anew_comes_out_within_the_stated_spread(tmp_path):
+    low, high = leaderboard.spread(leaderboard.find_stored(ROW))
+    found = leaderboard.retrain(ROW, tmp_path)
+    print(f"{found:.2f}, expected from {low:.2f} to {high:.2f}")
+    assert low <= found <= high
