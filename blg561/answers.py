@@ -56,6 +56,11 @@ def gru_parameter_count(D, H):
     return 3 * (D * H + H * H + H)
 
 
+def mixed_nats(parts, weights):
+    """Nats (n,) of a mixture of systems with the nats `parts` (k, n), mixed with `weights` (k,)."""
+    return -np.log(weights @ np.exp(-parts))
+
+
 def soft_target_gradient(a, q):
     """The gradient of -Σ q ln softmax(a), mean over the rows, with respect to a (n, V)."""
     p = np.exp(a - a.max(axis=1, keepdims=True))
@@ -224,6 +229,42 @@ QUESTIONS: dict[str, Question] = {
     "04.7": Question(
         expected="b",
         hint="Which of the three is about training only?",
+    ),
+    # 05 Beyond the target
+    "05.1": Question(
+        expected=6000 / 5500,
+        rtol=1e-3,
+        hint="How many bits is one word, and how many are all of them?",
+    ),
+    "05.2": Question(
+        expected=np.array([0.38, 0.001]),
+        rtol=1e-3,
+        hint="What is taken from the two counts together, as a share of all four, is λ.",
+    ),
+    "05.3": Question(
+        expected=mixed_nats,
+        hint="Go back to probabilities, take their weighted mean, then the logarithm.",
+        cases=(
+            (np.array([[1.0, 3.0, 0.5], [2.0, 0.1, 0.5]]), np.array([0.75, 0.25])),
+            (np.array([[1.0, np.inf], [4.0, 2.0], [0.3, 5.0]]), np.array([0.5, 0.3, 0.2])),
+        ),
+    ),
+    "05.4": Question(
+        expected="b",
+        hint="In which of them were the scored words known when the weights were chosen?",
+    ),
+    "05.5": Question(
+        expected=1 / (1 + np.exp([-1.0, 0.0])),
+        rtol=1e-3,
+        hint="The votes are e to the θ times the inner product; divide by their sum.",
+    ),
+    "05.6": Question(
+        expected="b",
+        hint="`predict` is handed many words at a time. What does its first row know of the last?",
+    ),
+    "05.7": Question(
+        expected=True,
+        hint="In so short a training, what has fewer weights to learn is at an advantage.",
     ),
     # 06 Open the box
     "06.1": Question(

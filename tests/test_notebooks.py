@@ -425,6 +425,7 @@ LESSON_OF = {
     "LSTM": "02_LSTM",
     "GRU": "03_GRU",
     "LM": "04_LanguageModelling",
+    "BT": "05_BeyondTheTarget",
     "NLM": "06_OpenTheBox",
 }
 NUMBER = re.compile(rf"\(((?:{'|'.join(LESSON_OF)})\.\d+)\)")
