@@ -264,7 +264,7 @@ QUESTIONS: dict[str, Question] = {
     ),
     "05.7": Question(
         expected=True,
-        hint="In so short a training, what has fewer weights to learn is at an advantage.",
+        hint="Fewer weights to learn in so short a training, or more units to learn with?",
     ),
     # 06 Open the box
     "06.1": Question(

@@ -52,7 +52,7 @@ class Level:
 class KneserNey(System):
     """n-grams up to length `order` with interpolated modified Kneser-Ney smoothing.
 
-    Chen and Goodman 1999, section 4.1.6 of the longer report. Each n-gram's count is
+    Chen and Goodman 1998 (report TR-10-98 of Harvard), section 4.1.6. Each n-gram's count is
     discounted, and what that leaves goes to the context without its first word, down to the empty
     context and from there to the uniform distribution: no word of the lexicon is impossible. The
     longest n-grams have their counts, the shorter ones the number of different words before them.

@@ -1,8 +1,8 @@
 """Systems that predict a text word by word, and how they are combined and scored.
 
-A system reads words and says after each what may come next. It is handed only words that lie
-behind, so no prediction depends on a later word: that holds for a network whose weights are fixed,
-for one that goes on learning while it reads, and for a mixture of either with an n-gram.
+A system reads words and says after each what may come next. In how many pieces it is handed them
+changes nothing, so no prediction depends on a later word: that holds for a network whose weights
+are fixed, for one that goes on learning while it reads, and for a mixture of either with an n-gram.
 """
 
 from __future__ import annotations
