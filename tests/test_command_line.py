@@ -153,13 +153,14 @@ def test_fetch_prints_where_the_book_is(corpus, monkeypatch, capsys):
 
 
 def test_train_says_what_it_does_and_writes_the_recipe_s_network(corpus, capsys):
-    assert main(["train", "--book", "practice"]) == 0
+    assert main(["train", "--book", "practice", "--precision", "float32"]) == 0
     out = capsys.readouterr().out
     assert out.index("training lstm on The practice corpus") < out.index("epoch  1 of 2")
     assert out.index("600 validation tokens, each once") < out.index("epoch  1 of 2")
     assert out.index("models/practice/lstm.pt") < out.index("epoch  1 of 2")
     recipe = recipes.RECIPES["lstm"]
-    recipes.run(recipe, *recipes.build_datasets(recipe, corpus), folder="other")
+    datasets = recipes.build_datasets(recipe, corpus)
+    recipes.run(recipe, *datasets, folder="other", precision="float32")
     assert same(weights("models/practice/lstm.pt"), weights("other/lstm.pt"))
 
 
@@ -314,7 +315,8 @@ def test_ctrl_c_before_an_overwriting_training_saved_keeps_the_older_file(
 
 def test_the_command_named_after_ctrl_c_leads_to_the_same_weights(corpus, monkeypatch, capsys):
     """Interrupted in its second epoch, and once more before the third ends."""
-    options = ["--book", "practice", "--epochs", "3", "--folder", "a folder"]
+    plain = ["--book", "practice", "--epochs", "3", "--precision", "float32"]
+    options = [*plain, "--folder", "a folder"]
     argv = ["train", *options, "--overwrite"]
     for batches in (25, 20):  # an epoch has 18
         with monkeypatch.context() as patch:
@@ -325,8 +327,11 @@ def test_the_command_named_after_ctrl_c_leads_to_the_same_weights(corpus, monkey
         argv = command_in(error)
         assert argv == ["train", *options, "--resume"]
     assert main(argv) == 0
-    assert main(["train", "--book", "practice", "--epochs", "3"]) == 0
+    assert main(["train", *plain]) == 0
     assert same(weights("a folder/lstm.pt"), weights("models/practice/lstm.pt"))
+
+
+FOUR_EPOCHS = ["train", "--book", "practice", "--epochs", "4", "--precision", "float32"]
 
 
 def train_and_wait(folder: str):
@@ -342,7 +347,7 @@ def train_and_wait(folder: str):
         return one_epoch(*arguments, **options)
 
     training.train_one_epoch = one_epoch_or_wait
-    sys.exit(main(["train", "--book", "practice", "--epochs", "4"]))
+    sys.exit(main(FOUR_EPOCHS))
 
 
 def test_sigint_ends_a_process_with_130_and_the_checkpoint(corpus, capsys):
@@ -363,7 +368,7 @@ def test_sigint_ends_a_process_with_130_and_the_checkpoint(corpus, capsys):
     assert "Traceback" not in error and "interrupted" in error
     assert len(checkpoints.load("models/practice/lstm.pt")["log"]["epoch"]) == 3
     assert main(command_in(error)) == 0
-    assert main(["train", "--book", "practice", "--epochs", "4", "--folder", "whole"]) == 0
+    assert main([*FOUR_EPOCHS, "--folder", "whole"]) == 0
     assert same(weights("models/practice/lstm.pt"), weights("whole/lstm.pt"))
 
 
