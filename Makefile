@@ -35,7 +35,7 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses=2 --dist=loadfile
 	@echo "==> pytest: every cell of every lesson against its stored output"
 	@$(BIN)/python -m pytest notebooks
-	@echo "==> pytest: a row of the leaderboard, trained anew, which takes two minutes"
+	@echo "==> pytest: a row of the leaderboard, trained anew, which takes a minute"
 	@$(BIN)/python -m pytest tests/retrain_one_row.py
 
 notebooks: $(STAMP)  ## run the lessons and store their outputs in place (LESSON=04 for one)

@@ -7,16 +7,19 @@
 A row that results/leaderboard.json has with the very same recipes and settings is not built again.
 What is interrupted goes on where it was: trained networks and the scores of each part of a mixture
 are kept in models/leaderboard/, so that a row can be scored again without training. Several
-processes may build rows at the same time. --fresh scores again what is stored, as is needed when
-the code of scoring has changed. Progress goes to standard error, the table to standard output.
+processes may build rows at the same time. --fresh scores the chosen rows again, as is needed when
+the code of scoring has changed; to train a network anew, delete its folder there too. Progress goes
+to standard error, the table to standard output.
 
 What is measured, of every word of the validation part given all that is before it:
 
-- perplexity of the whole part, of its first half and of its second. All that has a choice, mixture
-  weights, the cache's θ, the learning rate of dynamic evaluation, is chosen on the first half.
-- bits per character: all bits, over the characters of the part's tokens joined by single spaces.
-  That counts neither line ends nor what the tokens leave out, and it does not depend on how a text
-  is cut into words.
+- perplexity of the whole part, of its first half and of its second. Mixture weights, the cache's θ
+  and the learning rate of dynamic evaluation are chosen on the first half, among those that the
+  parts below list. What has one value there (block, epsilon, decay, size) and the networks' recipes
+  were tuned in trials that looked at the whole part.
+- bits per character: all bits, over the characters of the part's tokens joined by single spaces,
+  also before a punctuation mark. That counts neither line ends nor what the tokens leave out, so it
+  compares models of these words, however they cut them, and not models of the raw text.
 - the share of the loss that falls on words which never occur in the training part.
 - perplexity with the lexicon of the training part and `<unk>`. What a system gives `<unk>` is the
   sum over all words that never occur in training, and such a word counts as `<unk>` when it comes.
@@ -33,11 +36,10 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -64,7 +66,7 @@ from blg561.language_model.systems import (
 from blg561.language_model.training import perplexity
 
 SEEDS = (0, 1, 2)
-T_QUANTILE = 4.303  # Student's t, 97.5 %, with the 2 degrees of freedom that three runs have
+T_QUANTILE = 2.086  # Student's t, 97.5 %, with the 20 degrees of freedom of ten rows of three runs
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "leaderboard.json"
 MODELS = ROOT / "models" / "leaderboard"
@@ -251,41 +253,50 @@ def single(book: str, recipe: Recipe | RegularisedRecipe, seeds=SEEDS) -> Row:
 
 
 def beyond(book: str) -> Iterator[Row]:
-    """What is put on top of the best network with its first seed, one thing at a time."""
-    network, *others = (NetworkPart(replace(BEST, seed=seed)) for seed in SEEDS)
-    cache = CachePart(network)
-    yield Row(book, "with_uniform", "best network, uniform", ((network, UniformPart()),))
-    yield Row(book, "with_unigram", "best network, unigram", ((network, NGramPart(1)),))
-    yield Row(
-        book, "with_kneser_ney", "best network, Kneser-Ney 5-gram", ((network, NGramPart(5)),)
-    )
-    yield Row(book, "with_cache", "best network, cache", ((network, cache),))
-    dynamic = DynamicPart(network.recipe)
-    yield Row(book, "dynamic", "best network, dynamic evaluation", ((dynamic,),))
-    yield Row(book, "seeds", "best network, mixture of three seeds", ((network, *others),))
+    """What is put on top of the best network, one thing at a time."""
+    networks = [NetworkPart(replace(BEST, seed=seed)) for seed in SEEDS]
+
+    def on_top(name: str, title: str, parts: Callable[[NetworkPart], tuple[Part, ...]]) -> Row:
+        return Row(book, name, f"best network, {title}", tuple(map(parts, networks)))
+
+    yield on_top("with_uniform", "uniform", lambda network: (network, UniformPart()))
+    yield on_top("with_unigram", "unigram", lambda network: (network, NGramPart(1)))
+    yield on_top("with_kneser_ney", "Kneser-Ney 5-gram", lambda network: (network, NGramPart(5)))
+    yield on_top("with_cache", "cache", lambda network: (network, CachePart(network)))
+    yield on_top("dynamic", "dynamic evaluation", lambda network: (DynamicPart(network.recipe),))
+    yield Row(book, "seeds", "best network, mixture of three seeds", (tuple(networks),))
 
 
-def everything(book: str, seeds: Sequence[int], name: str, title: str) -> Row:
+def everything(book: str, *seeds: int) -> tuple[Part, ...]:
     """All together: dynamic evaluation of one network for each seed, and a cache on the first."""
     rates, thetas = {}, {}
     if book == "the_brothers_karamazov":  # a pass is five times the work: little is tried
         rates, thetas = {"learning_rate": (1e-4, 2e-4)}, {"theta": (0.8,)}
     networks = [DynamicPart(replace(BEST_OF[book], seed=seed), **rates) for seed in seeds]
-    parts = (*networks, CachePart(networks[0], **thetas), NGramPart(5), UniformPart())
-    return Row(book, name, title, (parts,))
+    return (*networks, CachePart(networks[0], **thetas), NGramPart(5), UniformPart())
 
 
 def rows_of(book: str) -> Iterator[Row]:
     yield from baselines(book)
     yield single(book, recipes.RECIPES["lstm"])
     if book == "pride_prejudice":
-        yield from (single(book, recipe) for recipe in LADDER.values())
+        for recipe in LADDER.values():
+            yield single(book, recipe)
+            if recipe.name in (
+                "locked_dropout",
+                "embedding_dropout",
+            ):  # with the epochs of the last
+                longer = single(book, replace(recipe, epochs=BEST.epochs))
+                name = f"{recipe.name}_{BEST.epochs}"
+                yield replace(longer, name=name, title=f"the same for {BEST.epochs} epochs")
         yield from beyond(book)
-    elif book == "tale_of_two_cities":  # on the third book, three seeds would take an hour
-        yield single(book, BEST)
-    yield everything(book, (0,), "all_one", "all together, one network")
+    else:
+        yield single(book, BEST_OF[book])
+    one = tuple(everything(book, seed) for seed in SEEDS)
+    yield Row(book, "all_one", "all together, one network", one)
     if book == "pride_prejudice":
-        yield everything(book, SEEDS, "all_three", "all together, three networks")
+        three = everything(book, *SEEDS)
+        yield Row(book, "all_three", "all together, three networks", (three,))
 
 
 ROWS = tuple(row for book in BOOKS for row in rows_of(book))
@@ -390,16 +401,22 @@ def nats(distributions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return -distributions.gather(1, targets[:, None])[:, 0].log()
 
 
+# with --fresh the files of scores written since, which alone are trusted then
+rewritten: set[Path] | None = None
+
+
 def stored_scores(part: Part, book: str, settings: dict, words: int) -> Scores:
     """`score` of a part with one choice of settings, from its file if there is one."""
     key = digest([describe(part) | settings | base_settings(part, book), words])
     path = MODELS / book / "scores" / f"{key}.pt"
     with locked(path.with_suffix(".lock")):
-        if path.exists():
+        if path.exists() and (rewritten is None or path in rewritten):
             contents = checkpoints.load(path)
             return Scores(contents["whole"], contents["unk"])
         scores = score(part.build(book, **settings), read_text(book), words)
         checkpoints.save(path, scores._asdict())
+        if rewritten is not None:
+            rewritten.add(path)
     say(f"{book}: {type(part).__name__} {settings or ''} scored {words:,} words")
     return scores
 
@@ -455,7 +472,6 @@ def build(row: Row) -> dict:
         "precision": sorted({precision(recipe, row.book) for recipe in networks(row)}),
         "unseen_words": round((~text.seen[text.targets]).double().mean().item(), 5),
         "seconds": round(time.perf_counter() - start, 1),
-        "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
 
@@ -486,16 +502,30 @@ def figures(scores: Scores, text: Text) -> dict:
     }
 
 
-def spread(stored: dict) -> tuple[float, float]:
-    """Where one more run of a row of three comes out in 95 of 100 cases, if runs are normal.
+def networks_of(book: str) -> list[dict]:
+    """The stored rows of a book that are a single network and nothing else."""
+    single = {
+        (row.book, row.name)
+        for row in ROWS
+        if all([*map(type, system)] == [NetworkPart] for system in row.systems)
+    }
+    return [row for row in read() if row["book"] == book and (book, row["name"]) in single]
 
-    mean ± t · s · √(1 + 1/3), the prediction interval of Student's t.
+
+def spread(row: dict, rows: list[dict]) -> tuple[float, float]:
+    """Where one more run of `row` comes out in 95 of 100 cases, if runs are normal.
+
+    The prediction interval of Student's t, mean ± t · s · √(1 + 1/3). s² is the mean over `rows`,
+    the ten networks of one book, of the variance between three seeds: the three of one row alone
+    would say little about their own spread.
     """
-    values = [result["perplexity"] for result in stored["results"]]
-    if len(values) != 3:
-        raise ValueError(f"{stored['name']} has {len(values)} runs, three are needed")
-    margin = T_QUANTILE * statistics.stdev(values) * math.sqrt(1 + 1 / 3)
-    return statistics.mean(values) - margin, statistics.mean(values) + margin
+    runs = [[result["perplexity"] for result in stored["results"]] for stored in rows]
+    if [*map(len, runs)] != [3] * 10:
+        raise ValueError(f"ten rows of three runs are needed, got runs {[*map(len, runs)]}")
+    s = math.sqrt(statistics.mean(map(statistics.variance, runs)))
+    margin = T_QUANTILE * s * math.sqrt(1 + 1 / 3)
+    mean = statistics.mean(result["perplexity"] for result in row["results"])
+    return mean - margin, mean + margin
 
 
 def retrain(row: Row, folder: Path) -> float:
@@ -665,7 +695,7 @@ def main():
     parser.add_argument("--rows", nargs="+", default=["*"], metavar="PATTERN", help="names of rows")
     parser.add_argument("--list", action="store_true", help="say what is there and what is missing")
     parser.add_argument("--write", action="store_true", help=f"keep the rows in {RESULTS.name}")
-    parser.add_argument("--fresh", action="store_true", help="score again what is stored")
+    parser.add_argument("--fresh", action="store_true", help="score the chosen rows again")
     arguments = parser.parse_args()
 
     named = [row for row in ROWS if any(fnmatch(row.name, p) for p in arguments.rows)]
@@ -675,9 +705,8 @@ def main():
     if arguments.list:
         print(listing(chosen))
         return
-    if arguments.fresh:
-        for book in arguments.books:
-            shutil.rmtree(MODELS / book / "scores", ignore_errors=True)
+    global rewritten
+    rewritten = set() if arguments.fresh else None
     built = []
     for row in chosen:
         stored = find_stored(row)

@@ -15,3 +15,11 @@ def text_file(tmp_path) -> Path:
     path = tmp_path / "random.txt"
     path.write_text(" ".join(tokens), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def float32(monkeypatch):
+    """Trainings choose this precision: which one is faster depends on how busy the machine is."""
+    from blg561.language_model import training  # it imports torch, which few test files need
+
+    monkeypatch.setattr(training, "faster_precision", lambda model: "float32")

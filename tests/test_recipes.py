@@ -8,6 +8,8 @@ import torch
 from blg561.language_model import recipes
 from blg561.language_model.recipes import RECIPES
 
+pytestmark = pytest.mark.usefixtures("float32")
+
 
 @pytest.fixture(params=RECIPES)
 def recipe(request):

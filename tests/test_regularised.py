@@ -15,6 +15,8 @@ from blg561.language_model.models import (
 from blg561.language_model.regularised import LADDER
 from blg561.language_model.training import evaluate
 
+pytestmark = pytest.mark.usefixtures("float32")
+
 V, H = 11, 6
 DROPOUTS = ("input_dropout", "hidden_dropout", "output_dropout", "weight_drop")
 
@@ -44,6 +46,21 @@ def test_each_dropout_has_an_effect_of_its_own_in_training(name):
     assert not torch.allclose(changed, same)
     # the first step starts from the zero state, which the hidden weights multiply
     assert torch.allclose(changed[:, 0], same[:, 0]) == (name == "weight_drop")
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("input_dropout", True, True),
+        ("hidden_dropout", False, True),
+        ("output_dropout", False, False),
+    ],
+)
+def test_a_dropout_changes_the_states_of_the_layers_above_it_alone(name, first, second):
+    model, plain = build(**{name: 0.5}).train(), build().train()
+    (hidden, _), (expected, _) = (m(words(), m.initialize(3))[1] for m in (model, plain))
+    changed = [not torch.allclose(a, b) for a, b in zip(hidden, expected, strict=True)]
+    assert changed == [first, second]
 
 
 def test_weight_drop_is_one_mask_for_all_steps_and_scales_what_it_keeps():
@@ -93,8 +110,8 @@ def test_another_cell_is_refused():
 def small(name, **changes):
     """A rung of the ladder for a network that trains in a moment."""
     sizes = dict(hidden_size=8, epochs=2, batch_size=4, seq_length=9)
-    rates = dict(learning_rate=2.0, final_learning_rate=0.0)
-    return replace(LADDER[name], **sizes, **rates, **changes)
+    rates = dict(learning_rate=2.0, final_learning_rate=1.0)
+    return replace(LADDER[name], **sizes, **rates | changes)
 
 
 def test_each_rung_has_all_that_the_one_below_it_has_and_one_change_more():
@@ -137,7 +154,7 @@ def test_a_training_learns_comes_back_from_its_file_and_its_seed_decides_it(
 
     model, log = run(0, "first")
     assert log["train_loss"][-1] < log["train_loss"][0]
-    assert log["learning_rate"] == [2.0, 1.0]
+    assert log["learning_rate"] == [2.0, 1.5]  # half of half a cosine down to 1
     assert torch.equal(vector(run(0, "second")[0]), vector(model))
     assert not torch.equal(vector(run(1, "third")[0]), vector(model))
     again, same_log = run(0, "first", resume=True)  # nothing is left to train
@@ -150,3 +167,18 @@ def test_a_training_learns_comes_back_from_its_file_and_its_seed_decides_it(
     loader = recipes.evaluation_loader(validset)
     loss = evaluate(again, torch.nn.CrossEntropyLoss(), loader)
     assert loss == pytest.approx(log["validation_loss"][-1], rel=1e-6)
+
+
+def test_the_gradient_is_clipped_to_the_norm_of_the_recipe(text_file, tmp_path):
+    def distance(clip_val):
+        recipe = small("sgd", clip_val=clip_val)
+        parts = recipes.build_datasets(recipe, text_file)
+        start = regularised.build_model(recipe, parts[0])
+        model, _ = regularised.run(recipe, *parts, folder=tmp_path / str(clip_val))
+        pairs = zip(model.parameters(), start.parameters(), strict=True)
+        squares = sum((after - before).square().sum().item() for after, before in pairs)
+        return squares**0.5, len(parts[0].data) // (4 * 9) + 1
+
+    moved, steps = distance(1e-4)
+    assert 0 < moved <= 1e-4 * (2.0 + 1.5) * steps
+    assert distance(1.0)[0] > 100 * moved

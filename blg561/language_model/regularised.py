@@ -42,13 +42,14 @@ class RegularisedRecipe:
     seed: int = 0
 
 
-# without dropout a network soon knows the book by heart, and more epochs make it worse
+# a network soon knows the book by heart, the less dropout it has the sooner, and then more epochs
+# make it worse
 FIRST = RegularisedRecipe("sgd", epochs=5)
 CHANGES = {
     "tied": dict(tie_weights=True),
-    "locked_dropout": dict(input_dropout=0.4, output_dropout=0.5, epochs=24),
-    "embedding_dropout": dict(embedding_dropout=0.1),
-    "second_layer": dict(hidden_layers=2, hidden_dropout=0.3),
+    "locked_dropout": dict(input_dropout=0.4, output_dropout=0.5, epochs=16),
+    "embedding_dropout": dict(embedding_dropout=0.1, epochs=20),
+    "second_layer": dict(hidden_layers=2, hidden_dropout=0.3, epochs=24),
     "weight_drop": dict(weight_drop=0.4),
     # the rate stays above zero, so that there is something to average until the end
     "averaged": dict(average_decay=0.998, final_learning_rate=6.0),
