@@ -282,10 +282,8 @@ def rows_of(book: str) -> Iterator[Row]:
     if book == "pride_prejudice":
         for recipe in LADDER.values():
             yield single(book, recipe)
-            if recipe.name in (
-                "locked_dropout",
-                "embedding_dropout",
-            ):  # with the epochs of the last
+            # these two have fewer epochs than the rungs above them, and are shown with both
+            if recipe.name in ("locked_dropout", "embedding_dropout"):
                 longer = single(book, replace(recipe, epochs=BEST.epochs))
                 name = f"{recipe.name}_{BEST.epochs}"
                 yield replace(longer, name=name, title=f"the same for {BEST.epochs} epochs")
@@ -504,12 +502,12 @@ def figures(scores: Scores, text: Text) -> dict:
 
 def networks_of(book: str) -> list[dict]:
     """The stored rows of a book that are a single network and nothing else."""
-    single = {
-        (row.book, row.name)
+    alone = (
+        row
         for row in ROWS
-        if all([*map(type, system)] == [NetworkPart] for system in row.systems)
-    }
-    return [row for row in read() if row["book"] == book and (book, row["name"]) in single]
+        if row.book == book and all([*map(type, parts)] == [NetworkPart] for parts in row.systems)
+    )
+    return [stored for row in alone if (stored := find_stored(row))]
 
 
 def spread(row: dict, rows: list[dict]) -> tuple[float, float]:

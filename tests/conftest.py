@@ -20,6 +20,5 @@ def text_file(tmp_path) -> Path:
 @pytest.fixture
 def float32(monkeypatch):
     """Trainings choose this precision: which one is faster depends on how busy the machine is."""
-    from blg561.language_model import training  # it imports torch, which few test files need
-
-    monkeypatch.setattr(training, "faster_precision", lambda model: "float32")
+    name = "blg561.language_model.training.faster_precision"
+    monkeypatch.setattr(name, lambda model: "float32")

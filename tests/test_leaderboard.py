@@ -157,7 +157,6 @@ def test_a_mixture_of_scores_is_that_of_the_system(use):
     parts = [leaderboard.scores_of(part, BOOK) for part in PARTS]
     for found, kind in zip(scores, zip(*parts, strict=True), strict=True):
         torch.testing.assert_close(leaderboard.mix(kind, weights)[1:], found, rtol=1e-4, atol=0)
-    dynamic = DynamicEvaluation(model, rate, 7, 0.1, scale, DYNAMIC.epsilon)
     cache = Cache(dynamic, CACHE.size, chosen[CachePart]["theta"], 1.0)
     found = leaderboard.score(cache, text, 60).whole[1:]
     torch.testing.assert_close(parts[1].whole[1:], found, rtol=1e-4, atol=0)
