@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import pickle
 import zipfile
 from pathlib import Path
 
 import torch
 
+from blg561.errors import InputError
 from blg561.language_model import models
 
-FORMAT = "blg561 language model, version 1"
+FORMAT = "blg561 language model, version 2"
+EARLIER = "blg561 language model, version 1"  # its lexicons are sorted in another way
 CLASSES = {
     network.__name__: network
-    for network in (models.RNNModel, models.GatedModel, models.RegularisedLSTM)
+    for network in (models.LanguageModel, models.RNNModel, models.GatedModel)
 }
+RENAMED = {"RegularisedLSTM": "GatedModel"}  # of files of version 1
 
 
-class CheckpointError(Exception):
+class CheckpointError(InputError):
     """A file that is not a checkpoint of ours, is damaged, or belongs to another training."""
 
 
@@ -44,6 +48,8 @@ def load(path: Path, device="cpu") -> dict:
     a checkpoint of this package.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: expected the file of a checkpoint, NAME.pt")
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
@@ -54,12 +60,18 @@ def load(path: Path, device="cpu") -> dict:
         contents = torch.load(path, map_location=device, weights_only=True)
     except CheckpointError:
         raise
+    except pickle.UnpicklingError as error:
+        # torch's own message tells how to load it all the same, which would run what is in it
+        raise CheckpointError(
+            f"{path} holds pickled Python objects, which may run code when they are loaded: "
+            "expected a checkpoint that `train` wrote, which holds numbers and words alone"
+        ) from error
     except Exception as error:
         # zipfile and torch.load raise a dozen types for a file that is not theirs
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint: {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+    if not isinstance(contents, dict) or contents.get("format") not in (FORMAT, EARLIER):
         raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of '{FORMAT}'")
     return contents
 
@@ -80,10 +92,14 @@ def load_model(path: Path, device="cpu") -> tuple[models.LanguageModel, list[str
     Weights stored in a shorter type come back as float32. Raises CheckpointError as `load`.
     """
     contents = load(path, device)
+    missing = {"class", "arguments", "weights", "lexicon"} - contents.keys()
+    if missing:
+        raise CheckpointError(f"{path} is a checkpoint without {', '.join(sorted(missing))}")
+    lexicon = contents["lexicon"]
     try:
-        model = CLASSES[contents["class"]](**contents["arguments"], device=device)
+        network = CLASSES[RENAMED.get(contents["class"], contents["class"])]
+        model = network(**contents["arguments"], device=device)
         model.load_state_dict(contents["weights"])
-        lexicon = contents["lexicon"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not describe a network of ours: {error}") from error
     if len(lexicon) != model.arguments["ntoken"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from blg561.errors import InputError
 from blg561.language_model.books import read_text
 
 PLAIN_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
@@ -31,25 +33,21 @@ class Dataset(torch.utils.data.Dataset):
     The validation part starts with the last training token as its first input, so that every
     validation token is the target of some window.
 
-    Parameters
-    ----------
-    seq_length : tokens in a window, T.
-    path : a book as `books.find` gives it, or any UTF-8 text.
-    train : the training part, or else the validation part.
-    train_split : share of the tokens that trains, strictly between 0 and 1.
-    device : where the tokens are kept.
-    stride : tokens from the start of one window to the start of the next.
+    seq_length: tokens in a window, T.
+    path: a book as `books.find` gives it, or any UTF-8 text.
+    train: the training part, or else the validation part.
+    train_split: share of the tokens that trains, strictly between 0 and 1.
+    device: where the tokens are kept.
+    stride: tokens from the start of one window to the start of the next.
 
-    Attributes
-    ----------
-    unique_data : the lexicon, a list of every word of the whole book, most frequent first.
-    idx_data, data_idx : dicts, index → word and word → index.
-    data : int64 tensor (n + 1,), the indices of the part's n targets and the token before them.
+    unique_data: the lexicon, a list of every word of the whole book, those that are most frequent
+        in the training part first, equally frequent ones in alphabetical order. That a word of the
+        validation part stands in it is all that it tells of that part.
+    idx_data, data_idx: dicts, index → word and word → index.
+    data: int64 tensor (n + 1,), the indices of the part's n targets and the token before them.
 
-    Raises
-    ------
-    ValueError : a split, length or stride out of range, or a part shorter than one window.
-    BookError : the file is missing, empty or not a text.
+    Raises ValueError for a split, length or stride out of range, InputError for a part shorter than
+    one window, BookError for a file that is missing, empty or not a text.
     """
 
     def __init__(self, seq_length, path, train=True, train_split=0.8, device="cpu", *, stride=1):
@@ -62,15 +60,15 @@ class Dataset(torch.utils.data.Dataset):
         self.seq_length = seq_length
         self.stride = stride
         tokens = self._read_data(path)
-        self.unique_data = self._find_unique(tokens)
+        split = int(train_split * len(tokens))
+        self.unique_data = self._find_unique(tokens, tokens[:split])
         self.idx_data = dict(enumerate(self.unique_data))
         self.data_idx = {word: index for index, word in self.idx_data.items()}
 
-        split = int(train_split * len(tokens))
         part = tokens[:split] if train else tokens[max(split - 1, 0) :]
         if len(part) < seq_length + 1:
             name = "training" if train else "validation"
-            raise ValueError(
+            raise InputError(
                 f"a window needs seq_length + 1 = {seq_length + 1} tokens, but the {name} part of "
                 f"{Path(path).name} has {len(part)}"
             )
@@ -79,8 +77,32 @@ class Dataset(torch.utils.data.Dataset):
     def _read_data(self, path) -> list[str]:
         return tokenize(read_text(path))
 
-    def _find_unique(self, tokens: list[str]) -> list[str]:
-        return [word for word, _ in Counter(tokens).most_common()]
+    def _find_unique(self, tokens: list[str], training: list[str]) -> list[str]:
+        counts = Counter(training)
+        return sorted(set(tokens), key=lambda word: (-counts[word], word))
+
+    def with_lexicon(self, lexicon: list[str]) -> Dataset:
+        """This part as a network with another lexicon reads it: words are matched by their letters.
+
+        A word that is not in `lexicon` is left out, as an input and as a target. Where the words of
+        both lexicons are the same, only their indices change.
+
+        Raises InputError where less than half of the tokens are in it.
+        """
+        index_of = {word: index for index, word in enumerate(lexicon)}
+        unknown = len(lexicon)
+        places = [index_of.get(word, unknown) for word in self.unique_data]
+        data = torch.tensor(places, device=self.data.device)[self.data]
+        other = copy.copy(self)
+        other.data = data[data < unknown]
+        if 2 * len(other.data) < len(data) or len(other.data) < 2:
+            raise InputError(
+                f"expected a text in the words of this network, got one of which "
+                f"{len(other.data):,} of {len(data):,} tokens are in its lexicon of {unknown:,} words"
+            )
+        other.unique_data, other.data_idx = list(lexicon), index_of
+        other.idx_data = dict(enumerate(lexicon))
+        return other
 
     def __len__(self) -> int:
         return (len(self.data) - 1 - self.seq_length) // self.stride + 1

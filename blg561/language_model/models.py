@@ -1,12 +1,12 @@
-"""The networks: embedding → recurrent layers → one logit per word.
-
-RNNModel and GatedModel are those of the assignment, RegularisedLSTM is that of lesson 5.
-"""
+"""The networks: embedding → recurrent layers → one logit per word."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
+from torch.func import functional_call
 
 
 class LockedDropout(nn.Module):
@@ -57,27 +57,45 @@ class ResetFirstGRU(nn.Module):
         return torch.stack(states, dim=1), h[None]
 
 
+CELLS = {
+    "rnn": partial(nn.RNN, batch_first=True),
+    "lstm": partial(nn.LSTM, batch_first=True),
+    "gru": partial(nn.GRU, batch_first=True),
+    "gru_reset_first": ResetFirstGRU,
+}
+STATE_WEIGHTS = "weight_hh_l0", "Wh", "Whi"  # what carries the state from step to step, in any cell
+
+
 class LanguageModel(nn.Module):
-    """What RNNModel and GatedModel share; they differ in the recurrent layer alone.
+    """Embedding → dropout → recurrent layers, dropout after each → one logit per word.
 
-    Parameters
-    ----------
-    ntoken : words in the lexicon, V.
-    embed_size, hidden_size, hidden_layers : sizes of the embedding and of each recurrent layer.
-    seq_length : tokens in a window, T; kept with the model so that a reader of a checkpoint
-        knows how far back its gradients reached.
-    dropout : probability for locked dropout on the embedding's output, between the recurrent
-        layers and before the output layer.
-    device : where the parameters are kept.
-    tie_weights : the output layer uses the embedding matrix (Press and Wolf 2017); needs
+    RNNModel and GatedModel are this class with a choice of cells.
+
+    ntoken: words in the lexicon, V.
+    embed_size, hidden_size, hidden_layers: sizes of the embedding and of each recurrent layer.
+    seq_length: tokens in a window, T; kept with the model so that a reader of a checkpoint knows
+        how far back its gradients reached.
+    dropout: probability for locked dropout in three places: on the embedding's output, between the
+        recurrent layers, and before the output layer.
+    device: where the parameters are kept.
+    cell: "rnn", "lstm"; "gru" for PyTorch's own GRU; "gru_reset_first" for ResetFirstGRU.
+    tie_weights: the output layer uses the embedding matrix (Press and Wolf 2017); needs
         embed_size = hidden_size.
-    embedding_dropout : probability with which a word's whole vector is switched off for a
-        window, wherever it occurs (Gal and Ghahramani 2016).
+    embedding_dropout: probability with which a word's whole vector is switched off for a window,
+        wherever it occurs (Gal and Ghahramani 2016).
+    input_dropout, hidden_dropout, output_dropout: each of the three places by itself; None for
+        `dropout`.
+    weight_drop: dropout on the weights from state to state of every layer, one mask a window
+        (DropConnect, Merity et al. 2018). They are what a network can learn a text by heart with.
+    locked_masks: one mask for all steps of a window, or else a fresh one for every step.
 
-    Raises
-    ------
-    ValueError : a size below 1, a probability outside [0, 1), tied weights of unequal sizes.
+    The state is a tensor (layers, N, H), for LSTM layers a pair (h, c) of such tensors.
+
+    Raises ValueError for a size below 1, a probability outside [0, 1), a cell that the class does
+    not have, tied weights of unequal sizes.
     """
+
+    cells = tuple(CELLS)
 
     def __init__(
         self,
@@ -89,31 +107,37 @@ class LanguageModel(nn.Module):
         dropout=0.1,
         device="cpu",
         *,
+        cell=None,
         tie_weights=False,
         embedding_dropout=0.0,
+        input_dropout=None,
+        hidden_dropout=None,
+        output_dropout=None,
+        weight_drop=0.0,
+        locked_masks=True,
     ):
         super().__init__()
+        self.cell = cell = cell or self.cells[0]
         sizes = dict(ntoken=ntoken, embed_size=embed_size, hidden_size=hidden_size)
         sizes |= dict(hidden_layers=hidden_layers, seq_length=seq_length)
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
-        for name, p in dict(dropout=dropout, embedding_dropout=embedding_dropout).items():
-            if not 0 <= p < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
+        places = dict(input_dropout=input_dropout, hidden_dropout=hidden_dropout)
+        places |= dict(output_dropout=output_dropout)
+        others = dict(embedding_dropout=embedding_dropout, weight_drop=weight_drop)
+        check_arguments(self.cells, cell, sizes, dict(dropout=dropout) | places | others)
         if tie_weights and embed_size != hidden_size:
             raise ValueError(
                 f"tied weights need embed_size = hidden_size, got {embed_size} and {hidden_size}"
             )
-        self.arguments = dict(
-            sizes, dropout=dropout, tie_weights=tie_weights, embedding_dropout=embedding_dropout
-        )
+        self.arguments = sizes | dict(dropout=dropout, cell=cell, tie_weights=tie_weights)
+        self.arguments |= places | others | dict(locked_masks=locked_masks)
         self.hidden_size = hidden_size
-        self.embedding_dropout = embedding_dropout
+        self.embedding_dropout, self.weight_drop = embedding_dropout, weight_drop
         self.embedding = nn.Embedding(ntoken, embed_size)
         in_sizes = [embed_size] + (hidden_layers - 1) * [hidden_size]
-        self.layers = nn.ModuleList(self.make_layer(size, hidden_size) for size in in_sizes)
-        self.dropout = LockedDropout(dropout)
+        self.layers = nn.ModuleList(CELLS[cell](size, hidden_size) for size in in_sizes)
+        before, between, after = (dropout if p is None else p for p in places.values())
+        mask = LockedDropout if locked_masks else nn.Dropout
+        self.dropouts = nn.ModuleList(map(mask, [before, *[between] * (hidden_layers - 1), after]))
         self.output = nn.Linear(hidden_size, ntoken)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.uniform_(self.output.weight, -0.1, 0.1)
@@ -122,9 +146,6 @@ class LanguageModel(nn.Module):
             self.output.weight = self.embedding.weight
         self.to(device)
 
-    def make_layer(self, in_size: int, out_size: int) -> nn.Module:
-        raise NotImplementedError
-
     def embed(self, x):
         if not self.training or self.embedding_dropout == 0:
             return self.embedding(x)
@@ -132,22 +153,38 @@ class LanguageModel(nn.Module):
         mask = torch.empty_like(self.embedding.weight[:, :1]).bernoulli_(keep) / keep
         return self.embedding(x) * mask[x]
 
+    def recur(self, layer, x, state):
+        """One recurrent layer over a window, in training with its dropped weights."""
+        if not self.training or self.weight_drop == 0:
+            return layer(x, state)
+        dropped = {
+            name: nn.functional.dropout(weight, self.weight_drop)
+            for name, weight in layer.named_parameters()
+            if name in STATE_WEIGHTS
+        }
+        return functional_call(layer, dropped, (x, state))
+
     def forward(self, x: torch.Tensor, state):
         """Words x (N, T) after `state` → logits (N, T, V) of the words that follow, new state."""
+        hidden, state = self.read(x, state)
+        return self.output(hidden), state
+
+    def read(self, x: torch.Tensor, state):
+        """Words x (N, T) after `state` → what the output layer sees (N, T, H), new state."""
         self.check(x, state)
-        hidden = self.dropout(self.embed(x))
+        hidden = self.dropouts[0](self.embed(x))
         states = []
-        for number, layer in enumerate(self.layers):
+        for number, (layer, drop) in enumerate(zip(self.layers, self.dropouts[1:], strict=True)):
             before = map_state(lambda s, n=number: s[n : n + 1], state)
-            hidden, after = layer(hidden, before)
-            hidden = self.dropout(hidden)
+            hidden, after = self.recur(layer, hidden, before)
+            hidden = drop(hidden)
             states.append(after)
-        return self.output(hidden), stack_states(states)
+        return hidden, stack_states(states)
 
     def initialize(self, batch_size: int):
         """The zero state before the first word of `batch_size` rows, (layers, N, H) each."""
-        weight = self.output.weight
-        return weight.new_zeros(len(self.layers), batch_size, self.hidden_size)
+        zero = self.output.weight.new_zeros(len(self.layers), batch_size, self.hidden_size)
+        return (zero, zero.clone()) if self.cell == "lstm" else zero
 
     def check(self, x, state):
         if x.dim() != 2 or x.dtype != torch.int64:
@@ -174,106 +211,26 @@ class LanguageModel(nn.Module):
 
 
 class RNNModel(LanguageModel):
-    """h_t = tanh(W_ih x_t + W_hh h_{t-1} + b) in every layer; arguments as in LanguageModel.
+    """h_t = tanh(W_ih x_t + W_hh h_{t-1} + b) in every layer; arguments as in LanguageModel."""
 
-    The state is a tensor (layers, N, H).
-    """
-
-    def make_layer(self, in_size, out_size):
-        return nn.RNN(in_size, out_size, batch_first=True)
+    cells = ("rnn",)
 
 
 class GatedModel(LanguageModel):
-    """Gated layers; further arguments as in LanguageModel.
+    """LSTM layers, or with cell="gru" or "gru_reset_first" GRUs; else as in LanguageModel."""
 
-    cell : "lstm"; "gru" for PyTorch's own GRU; "gru_reset_first" for ResetFirstGRU.
-
-    The state of LSTM layers is a pair (h, c) of tensors (layers, N, H), that of GRU layers a
-    tensor as in RNNModel.
-    """
-
-    def __init__(self, *args, cell="lstm", **kwargs):
-        if cell not in ("lstm", "gru", "gru_reset_first"):
-            raise ValueError(f'cell must be "lstm", "gru" or "gru_reset_first", got {cell!r}')
-        self.cell = cell
-        super().__init__(*args, **kwargs)
-        self.arguments["cell"] = cell
-
-    def make_layer(self, in_size, out_size):
-        if self.cell == "gru_reset_first":
-            return ResetFirstGRU(in_size, out_size)
-        layer = nn.LSTM if self.cell == "lstm" else nn.GRU
-        return layer(in_size, out_size, batch_first=True)
-
-    def initialize(self, batch_size):
-        zero = super().initialize(batch_size)
-        return (zero, zero.clone()) if self.cell == "lstm" else zero
+    cells = ("lstm", "gru", "gru_reset_first")
 
 
-class WeightDropLSTM(nn.LSTM):
-    """An LSTM layer with dropout on its hidden-to-hidden weights, one mask a window (DropConnect).
-
-    The weights that carry the state are the ones that a network can learn a text by heart with,
-    and masking them leaves the layer's fast kernel as it is (Merity et al. 2018, section 2).
-    """
-
-    def __init__(self, in_size: int, out_size: int, weight_drop: float):
-        super().__init__(in_size, out_size, batch_first=True)
-        self.weight_drop = weight_drop
-
-    def forward(self, x, state):
-        """x (N, T, D) after the state (h, c), (1, N, H) each → h (N, T, H), new state."""
-        hidden_weights = nn.functional.dropout(self.weight_hh_l0, self.weight_drop, self.training)
-        weights = [self.weight_ih_l0, hidden_weights, self.bias_ih_l0, self.bias_hh_l0]
-        states, h, c = torch.lstm(x, state, weights, True, 1, 0.0, self.training, False, True)
-        return states, (h, c)
-
-
-class RegularisedLSTM(GatedModel):
-    """LSTM layers with a dropout probability for every place; other arguments as GatedModel.
-
-    Parameters
-    ----------
-    input_dropout, hidden_dropout, output_dropout : locked dropout on the embedding's output,
-        between the layers, and before the output layer. `dropout` is not used.
-    weight_drop : dropout on the hidden-to-hidden weights of every layer.
-    """
-
-    def __init__(
-        self,
-        *args,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        output_dropout=0.0,
-        weight_drop=0.0,
-        **kwargs,
-    ):
-        places = dict(input_dropout=input_dropout, hidden_dropout=hidden_dropout)
-        places |= dict(output_dropout=output_dropout, weight_drop=weight_drop)
-        for name, p in places.items():
-            if not 0 <= p < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
-        if kwargs.get("cell", "lstm") != "lstm":
-            raise ValueError(f'RegularisedLSTM has cell "lstm" alone, got {kwargs["cell"]!r}')
-        self.weight_drop = weight_drop
-        super().__init__(*args, **{"dropout": 0.0, **kwargs})
-        self.arguments |= places
-        between = [hidden_dropout] * (len(self.layers) - 1)
-        self.dropouts = nn.ModuleList(map(LockedDropout, [input_dropout, *between, output_dropout]))
-
-    def make_layer(self, in_size, out_size):
-        return WeightDropLSTM(in_size, out_size, self.weight_drop)
-
-    def forward(self, x, state):
-        self.check(x, state)
-        hidden = self.dropouts[0](self.embed(x))
-        states = []
-        for number, (layer, drop) in enumerate(zip(self.layers, self.dropouts[1:], strict=True)):
-            before = map_state(lambda s, n=number: s[n : n + 1], state)
-            hidden, after = layer(hidden, before)
-            hidden = drop(hidden)
-            states.append(after)
-        return self.output(hidden), stack_states(states)
+def check_arguments(cells, cell, sizes, probabilities):
+    if cell not in cells:
+        raise ValueError(f"cell must be one of {', '.join(cells)}, got {cell!r}")
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+    for name, p in probabilities.items():
+        if p is not None and not 0 <= p < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
 
 
 def map_state(function, state):

@@ -1,153 +1,141 @@
-"""The three trainings that the assignment asks for, as data, and the steps that carry one out."""
+"""Every training as data: the three of the assignment and the ladder of lesson 5.
+
+What carries them out is `blg561.language_model.experiment`. This module needs no PyTorch, so that
+the command line can name the recipes without waiting for it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader
+from blg561.errors import InputError
 
-from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
-from blg561.language_model.models import GatedModel, LanguageModel, RNNModel
-from blg561.language_model.training import train
+CELLS = ("rnn", "lstm", "gru", "gru_reset_first")
+OPTIMIZERS = ("SGD", "AdamW")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """All that decides a training, given the book.
 
-    `network` is "rnn", "lstm" or "gru". The learning rate falls along half a cosine from
-    `learning_rate` to zero; the recurrent layers take steps `recurrent_factor` times as large.
-    `eps` is AdamW's, `clip_val` the gradient's largest norm or None.
+    cell: the recurrent layer, one of CELLS.
+    optimizer: "SGD" or "AdamW".
+    learning_rate, final_learning_rate: the rate falls along half a cosine from one to the other.
+    recurrent_factor: the recurrent layers take steps this many times as large.
+    clip_val: the largest norm of the gradient, None for any.
+    eps: AdamW's; see `experiment.build_optimizer`.
+    average_decay: of the running mean of the weights, None for the last weights themselves.
+    hidden_size: of the recurrent layers and of the embedding.
+    dropout: in all places but those that `input_dropout`, `hidden_dropout` and `output_dropout`
+        set; these, `embedding_dropout`, `weight_drop` and `locked_masks` are those of
+        `models.LanguageModel`.
+
+    Raises InputError for another cell or optimizer.
     """
 
     name: str
-    network: str
+    cell: str
     optimizer: str
     learning_rate: float
-    recurrent_factor: float
-    clip_val: float | None
-    dropout: float
+    final_learning_rate: float = 0.0
+    recurrent_factor: float = 1.0
+    clip_val: float | None = None
     eps: float = 1e-4
+    average_decay: float | None = None
     epochs: int = 12
     hidden_size: int = 256
-    embedding_dropout: float = 0.05
     hidden_layers: int = 1
+    tie_weights: bool = True
+    dropout: float = 0.0
+    input_dropout: float | None = None
+    hidden_dropout: float | None = None
+    output_dropout: float | None = None
+    embedding_dropout: float = 0.0
+    weight_drop: float = 0.0
+    locked_masks: bool = True
     batch_size: int = 20
     seq_length: int = 35
     seed: int = 0
 
+    def __post_init__(self):
+        for field, known in dict(cell=CELLS, optimizer=OPTIMIZERS).items():
+            value = getattr(self, field)
+            if value not in known:
+                raise InputError(f"{field}: expected one of {', '.join(known)}, got {value!r}")
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            name="rnn",
-            network="rnn",
-            optimizer="AdamW",
-            learning_rate=0.004,
-            recurrent_factor=0.1,
-            clip_val=None,
-            dropout=0.45,
-        ),
-        Recipe(
-            name="rnn_clipped",
-            network="rnn",
-            optimizer="SGD",
-            learning_rate=20.0,
-            recurrent_factor=0.1,
-            clip_val=0.25,
-            dropout=0.4,
-        ),
-        Recipe(
-            name="lstm",
-            network="lstm",
-            optimizer="AdamW",
-            learning_rate=0.01,
-            recurrent_factor=1.0,
-            clip_val=None,
-            dropout=0.5,
-            eps=3e-5,
-        ),
-    )
+
+def by_name(*recipes: Recipe) -> dict[str, Recipe]:
+    return {recipe.name: recipe for recipe in recipes}
+
+
+ASSIGNMENT = by_name(
+    Recipe(
+        name="rnn",
+        cell="rnn",
+        optimizer="AdamW",
+        learning_rate=0.004,
+        recurrent_factor=0.1,
+        dropout=0.45,
+        embedding_dropout=0.05,
+    ),
+    Recipe(
+        name="rnn_clipped",
+        cell="rnn",
+        optimizer="SGD",
+        learning_rate=20.0,
+        recurrent_factor=0.1,
+        clip_val=0.25,
+        dropout=0.4,
+        embedding_dropout=0.05,
+    ),
+    Recipe(
+        name="lstm",
+        cell="lstm",
+        optimizer="AdamW",
+        learning_rate=0.01,
+        eps=3e-5,
+        dropout=0.5,
+        embedding_dropout=0.05,
+    ),
+)
+
+# The ideas of awd-lstm-lm (Merity et al. 2018), one change at a time. A network soon knows the book
+# by heart, the less dropout it has the sooner, and then more epochs make it worse.
+FIRST = Recipe(
+    name="sgd",
+    cell="lstm",
+    optimizer="SGD",
+    learning_rate=20.0,
+    clip_val=0.25,
+    epochs=5,
+    hidden_size=300,
+    tie_weights=False,
+)
+CHANGES = {
+    "tied": dict(tie_weights=True),
+    "locked_dropout": dict(input_dropout=0.4, output_dropout=0.5, epochs=16),
+    "embedding_dropout": dict(embedding_dropout=0.1, epochs=20),
+    "second_layer": dict(hidden_layers=2, hidden_dropout=0.3, epochs=24),
+    "weight_drop": dict(weight_drop=0.4),
+    # the rate stays above zero, so that there is something to average until the end
+    "averaged": dict(average_decay=0.998, final_learning_rate=6.0),
 }
 
 
-def build_datasets(recipe: Recipe, path) -> tuple[Dataset, Dataset]:
-    """The training and the validation part of the book at `path`."""
-    return Dataset(recipe.seq_length, path), Dataset(recipe.seq_length, path, train=False)
+def climb(first: Recipe, changes: dict[str, dict]) -> dict[str, Recipe]:
+    """By name, `first` and after it one recipe for each change, made to the recipe before."""
+    recipes = [first]
+    for name, change in changes.items():
+        recipes.append(replace(recipes[-1], name=name, **change))
+    return by_name(*recipes)
 
 
-def build_loaders(recipe: Recipe, trainset, validset) -> tuple[DataLoader, DataLoader]:
-    """Rows that continue: `batch_size` of them in training, a single one for exact evaluation."""
-    rows = ContinuingRows(trainset, recipe.batch_size)
-    return DataLoader(trainset, batch_sampler=rows), evaluation_loader(validset)
+LADDER = climb(FIRST, CHANGES)
+RECIPES = ASSIGNMENT | LADDER
 
 
-def build_model(recipe: Recipe, trainset: Dataset, device="cpu") -> LanguageModel:
-    """The network with seeded weights, tied, its output bias at the unigram model."""
-    torch.manual_seed(recipe.seed)
-    arguments = {
-        "ntoken": len(trainset.unique_data),
-        "embed_size": recipe.hidden_size,
-        "hidden_size": recipe.hidden_size,
-        "hidden_layers": recipe.hidden_layers,
-        "seq_length": recipe.seq_length,
-        "dropout": recipe.dropout,
-        "embedding_dropout": recipe.embedding_dropout,
-        "tie_weights": True,
-        "device": device,
-    }
-    if recipe.network == "rnn":
-        model = RNNModel(**arguments)
-    else:
-        model = GatedModel(**arguments, cell=recipe.network)
-    model.initialize_output_bias(trainset.counts())
-    return model
-
-
-def build_optimizer(recipe: Recipe, model: LanguageModel) -> torch.optim.Optimizer:
-    """SGD or AdamW with a learning rate of their own for the recurrent layers.
-
-    AdamW divides every gradient by its own running size. A word that never occurs in training
-    has a tiny gradient, always in the same direction; an eps far above the usual 1e-8 keeps the
-    division from turning that into full steps, which would make the word all but impossible.
-    """
-    recurrent = list(model.layers.parameters())
-    others = [model.embedding.weight, model.output.bias]
-    groups = [
-        {"params": others},
-        {"params": recurrent, "lr": recipe.learning_rate * recipe.recurrent_factor},
-    ]
-    if recipe.optimizer == "SGD":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate)
-    return torch.optim.AdamW(
-        groups,
-        lr=recipe.learning_rate,
-        betas=(0.9, 0.99),
-        eps=recipe.eps,
-        weight_decay=0.0,
-        fused=True,  # one pass over the weights instead of one for each operation
-    )
-
-
-def run(recipe: Recipe, trainset, validset, device="cpu", **options) -> tuple[LanguageModel, dict]:
-    """Carry out a recipe; `options` go to `train`. The trained network and its history."""
-    trainloader, evalloader = build_loaders(recipe, trainset, validset)
-    model = build_model(recipe, trainset, device)
-    optimizer = build_optimizer(recipe, model)
-    log = train(
-        trainloader,
-        evalloader,
-        model,
-        optimizer,
-        torch.nn.CrossEntropyLoss(),
-        nepoch=recipe.epochs,
-        grad_clip=recipe.clip_val is not None,
-        clip_val=recipe.clip_val or 0.0,
-        scheduler=CosineAnnealingLR(optimizer, recipe.epochs),
-        model_name=recipe.name,
-        **options,
-    )
-    return model, log
+def find(name: str) -> Recipe:
+    """The recipe of that name. Raises InputError for a name that there is not (says which are)."""
+    if name not in RECIPES:
+        raise InputError(f"unknown recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]

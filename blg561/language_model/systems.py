@@ -11,6 +11,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -22,29 +23,34 @@ from blg561.language_model.training import next_state
 BLOCK = 256  # positions whose distributions are in memory at once; it changes no score
 
 
+class Prediction(NamedTuple):
+    """What a system says after n words.
+
+    distributions: (n, V), of the word after each of them; float64, every row sums to 1.
+    features: (n, H), what a `Cache` compares; None for a system without hidden states.
+    """
+
+    distributions: torch.Tensor
+    features: torch.Tensor | None = None
+
+
 class System(ABC):
     """What reads a text from left to right and predicts each word before it sees it.
 
-    Attributes
-    ----------
-    ntoken : words in the lexicon, V.
-    features : what a `Cache` compares, (n, H) for the words of the last `predict`; None for a
-        system without hidden states.
+    ntoken: words in the lexicon, V.
     """
 
     ntoken: int
-    features: torch.Tensor | None = None
 
     @abstractmethod
     def reset(self):
         """Forget everything that was read."""
 
     @abstractmethod
-    def predict(self, words: torch.Tensor) -> torch.Tensor:
-        """Read the next `words` (n,); the distribution (n, V) of the word after each of them.
+    def predict(self, words: torch.Tensor) -> Prediction:
+        """Read the next `words` (n,) and predict the word after each of them.
 
-        Probabilities are float64, and every row sums to 1. In how many pieces a text is read
-        changes nothing.
+        In how many pieces a text is read changes nothing.
         """
 
     def score(self, text: torch.Tensor) -> torch.Tensor:
@@ -61,8 +67,8 @@ class System(ABC):
         nats = []
         for start in range(0, len(text) - 1, BLOCK):
             targets = text[start + 1 : start + 1 + BLOCK]
-            distributions = self.predict(text[start : start + len(targets)])
-            nats.append(-distributions.gather(1, targets[:, None])[:, 0].log())
+            predicted = self.predict(text[start : start + len(targets)])
+            nats.append(-predicted.distributions.gather(1, targets[:, None])[:, 0].log())
         return torch.cat(nats)
 
 
@@ -84,31 +90,28 @@ def check_text(text: torch.Tensor, ntoken: int, shortest: int):
 class Network(System):
     """A trained network, its weights fixed and its state carried from word to word.
 
-    It works on a copy of `model`, without dropout. Its `features` are the last layer's hidden
+    It works on a copy of `model`, without dropout. Its features are the last layer's hidden
     states, those that the output layer reads.
     """
 
     def __init__(self, model: LanguageModel):
         self.model = copy.deepcopy(model).eval()
-        self.model.output.register_forward_pre_hook(self._keep_features)
         self.ntoken = self.model.output.out_features
         self.reset()
-
-    def _keep_features(self, layer, inputs):
-        self.features = inputs[0][0].detach().cpu()
 
     def reset(self):
         self.state = self.model.initialize(1)
 
     @torch.no_grad()
     def predict(self, words):
-        return probabilities(self._read(words))
+        logits, hidden = self._read(words)
+        return Prediction(probabilities(logits), hidden)
 
     def _read(self, words):
-        """Logits (n, V) of the words that follow each of `words`; the state moves on."""
+        """Logits (n, V) of the words that follow each of `words`, and the hidden states (n, H)."""
         device = self.model.output.weight.device
-        logits, self.state = self.model(words[None].to(device), self.state)
-        return logits[0]
+        hidden, self.state = self.model.read(words[None].to(device), self.state)
+        return self.model.output(hidden)[0], hidden[0].detach().cpu()
 
 
 def probabilities(logits: torch.Tensor) -> torch.Tensor:
@@ -122,16 +125,14 @@ class DynamicEvaluation(Network):
     Dynamic evaluation (Krause et al. 2018): after a block is read, one gradient step on its mean
     loss, and a pull back to the trained weights. Backpropagation ends at the block's start.
 
-    Parameters
-    ----------
-    model : the trained network; it stays as it is, the learning happens in a copy.
-    learning_rate : η, of the step.
-    block : words from one step to the next.
-    decay : the share of the way back to the trained weights that each step goes, from 0 to 1.
-    scale : RMS of each parameter's gradient in training, from `gradient_scale`: the step is
+    model: the trained network; it stays as it is, the learning happens in a copy.
+    learning_rate: η, of the step.
+    block: words from one step to the next.
+    decay: the share of the way back to the trained weights that each step goes, from 0 to 1.
+    scale: RMS of each parameter's gradient in training, from `gradient_scale`: the step is
         divided by it, and the decay is proportional to it (the paper's "RMS with RMS global
         prior"). Without it every parameter is treated alike (SGD).
-    epsilon : added to the RMS that divides.
+    epsilon: added to the RMS that divides.
 
     Raises ValueError for a rate below 0, a block below 1, a decay outside [0, 1], an epsilon that
     is not above 0, or a `scale` of other shapes than the parameters'.
@@ -186,13 +187,12 @@ class DynamicEvaluation(Network):
                 filled = 0
             space = self.block - filled
             piece, words = words[:space], words[space:]
-            logits = self._read(piece)
+            logits, hidden = self._read(piece)
             self.words.append(piece)
             self.logits.append(logits)
             distributions.append(probabilities(logits))
-            features.append(self.features)
-        self.features = torch.cat(features)
-        return torch.cat(distributions)
+            features.append(hidden)
+        return Prediction(torch.cat(distributions), torch.cat(features))
 
     def _learn(self, next_word):
         """One step on the block's loss, now that the word after its last one is known."""
@@ -237,7 +237,7 @@ class Interpolation(System):
     """The weighted mean of the distributions of several systems (Jelinek and Mercer 1980).
 
     `weights` are at least 0 and sum to 1; without them all are equal. No two parts may be the
-    same object, nor have one inside: it would read the text twice. The `features` are those of the
+    same object, nor have one inside: it would read the text twice. The features are those of the
     first part.
 
     Raises ValueError for weights that are not as above, not as many as the parts, or parts of
@@ -265,10 +265,10 @@ class Interpolation(System):
             part.reset()
 
     def predict(self, words):
-        weighted = zip(self.weights, self.parts, strict=True)
-        mean = sum(weight * part.predict(words) for weight, part in weighted)  # (BT.5)
-        self.features = self.parts[0].features
-        return mean
+        predicted = [part.predict(words) for part in self.parts]
+        weighted = zip(self.weights, predicted, strict=True)
+        mean = sum(weight * part.distributions for weight, part in weighted)  # (BT.5)
+        return Prediction(mean, predicted[0].features)
 
 
 def best_weights(scores: Sequence[torch.Tensor], rounds: int = 500) -> list[float]:
@@ -297,13 +297,11 @@ class Cache(System):
     The continuous cache (Grave et al. 2017): the last `size` hidden states, each with the word
     that followed it, vote for their words with the weight exp(θ h·h').
 
-    Parameters
-    ----------
-    base : a system with `features`; the cache may lie on a network, on dynamic evaluation, or on
+    base: a system with features; the cache may lie on a network, on dynamic evaluation, or on
         an interpolation that begins with one.
-    size : words that are remembered.
-    theta : θ; at 0 all of them count alike.
-    weight : λ, the cache's share in the distribution.
+    size: words that are remembered.
+    theta: θ; at 0 all of them count alike.
+    weight: λ, the cache's share in the distribution.
 
     Raises ValueError for a size below 1, a weight outside [0, 1], a θ that is not finite, and, when
     it reads, TypeError for a base without features.
@@ -325,12 +323,11 @@ class Cache(System):
         self.past_words, self.past_features = None, None
 
     def predict(self, words):
-        predicted = self.base.predict(words)
-        self.features = self.base.features
-        if self.features is None:
+        predicted, features = self.base.predict(words)
+        if features is None:
             raise TypeError(f"a cache needs hidden states, and {type(self.base).__name__} has none")
         first = 0
-        read, hidden = words, self.features
+        read, hidden = words, features
         if self.past_words is None:
             first = 1  # before the second word nothing is remembered
         else:
@@ -344,4 +341,4 @@ class Cache(System):
         cached = torch.zeros_like(predicted[first:]).index_add_(1, read[1:], share)  # (BT.7)
         predicted[first:] = (1 - self.weight) * predicted[first:] + self.weight * cached
         self.past_words, self.past_features = read[-self.size :], hidden[-self.size :]
-        return predicted
+        return Prediction(predicted, features)

@@ -5,21 +5,26 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
+import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from blg561.errors import InputError
 from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
 from blg561.language_model.models import map_state
 
+PRECISIONS = "float32", "bfloat16"
+HOPELESS = 10  # times the loss of uniform guessing: what no training comes back from
+
 
 class TrainingDiverged(RuntimeError):
-    """The loss or its gradient is no longer a finite number."""
+    """The loss or its gradient is no longer a finite number, or the loss is hopelessly large."""
 
 
 def new_log() -> dict:
@@ -55,7 +60,7 @@ def train_one_epoch(
     "bfloat16" computes the matrix products of forward and backward in that type.
 
     Raises TrainingDiverged before a step that would put numbers into the weights that are not
-    finite.
+    finite, or where the loss is HOPELESS times that of uniform guessing.
     """
     log = new_log() if log is None else log
     parameters = list(model.parameters())
@@ -65,7 +70,7 @@ def train_one_epoch(
     recent, largest_norm = [], 0.0
     state = None
     model.train()
-    bar = tqdm(dataloader, leave=False, unit="batch")
+    bar = tqdm(dataloader, leave=False, unit="batch", disable=None)  # None: only in a terminal
     for batch, (data, target) in enumerate(bar, start=1):
         data, target = data.to(device), target.to(device)
         state = next_state(model, dataloader, state, len(data))
@@ -79,8 +84,8 @@ def train_one_epoch(
         limit = clip_val if grad_clip else math.inf
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)  # (LM.5)
         loss, norm = loss.item(), norm.item()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingDiverged(f"batch {batch}: loss {loss}, gradient norm {norm}")
+        if not (math.isfinite(norm) and is_bearable(loss, logits.shape[-1])):
+            raise TrainingDiverged(f"batch {batch}: loss {loss:.6g}, gradient norm {norm:.6g}")
         optimizer.step()
 
         total += loss * target.numel()
@@ -129,6 +134,11 @@ def next_state(model, dataloader, state, rows: int):
     return map_state(lambda s: s[:, :rows].detach().float().contiguous(), state)
 
 
+def is_bearable(loss: float, ntoken: int) -> bool:
+    """Whether a loss in nats per token is finite and not HOPELESS; uniform guessing has ln V."""
+    return loss < HOPELESS * math.log(max(ntoken, 2))  # False for NaN, too
+
+
 def perplexity(loss: float) -> float:
     """exp of a mean loss in nats per token; infinite where that overflows."""
     return math.exp(loss) if loss < 700 else math.inf  # (LM.2)
@@ -152,6 +162,7 @@ def train(
     *,
     folder="models",
     resume=False,
+    overwrite=False,
     precision="auto",
     average_decay=None,
 ) -> dict:
@@ -160,21 +171,20 @@ def train(
     Every `save_interval` epochs, and after the last, `folder/model_name.pt` is written with all
     that a new process needs to go on: with `resume=True` and that file present, training
     continues after its last epoch and ends with the very weights that it would have had without
-    the interruption. `scheduler.step()` is called after every epoch (with the validation loss for
-    ReduceLROnPlateau). `precision` is "float32", "bfloat16", or "auto" for whichever a short
-    measurement finds faster; a resumed training keeps the one it had.
+    the interruption. Without `resume` a file that is there is kept, and an error, unless
+    `overwrite` is true. `scheduler.step()` is called after every epoch (with the validation loss
+    for ReduceLROnPlateau). `precision` is "float32", "bfloat16", or "auto" for
+    `default_precision`; a resumed training keeps the one it had.
 
     With `average_decay`, a number from 0 to 1, a running mean of the weights is kept: each step
     multiplies it by the decay and adds (1 - decay) times the new weights. It is the mean that is
     evaluated, that the checkpoint gives as the network, and that `model` has when training ends.
 
-    Raises
-    ------
-    TrainingDiverged : a loss or gradient is not finite; names epoch, batch, gradient norm and
-        the checkpoint that is left.
-    CheckpointError : `resume` found a damaged file, or one of another training.
-    ValueError : an interval or a number of epochs below 1, an unknown precision, or a decay
-        outside [0, 1].
+    Raises TrainingDiverged where a loss or gradient is not finite or the loss hopeless (names
+    epoch, batch, gradient norm and the checkpoint that is left), CheckpointError where `resume`
+    found a damaged file or one of another training, InputError, before anything is trained, for a
+    file that is there already or a folder that cannot be written, and ValueError for an interval or
+    a number of epochs below 1, an unknown precision, or a decay outside [0, 1].
     """
     for name, value in dict(
         nepoch=nepoch,
@@ -184,21 +194,23 @@ def train(
     ).items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    if precision not in ("auto", "float32", "bfloat16"):
+    if precision not in ("auto", *PRECISIONS):
         raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
-    keep_freed_memory()
     path = Path(folder) / f"{model_name}.pt"
+    check_place(path, resume, overwrite)
     lexicon = trainloader.dataset.unique_data
-    recipe = describe(trainloader, model, optimizer, scheduler, nepoch, grad_clip, clip_val)
+    recipe = describe(trainloader, model, optimizer, scheduler, grad_clip, clip_val)
     recipe |= {"average_decay": average_decay}
     average = None if average_decay is None else start_average(model, average_decay)
     evaluated = model if average is None else average.module
     log = new_log()
     if resume and path.exists():
-        log, precision = restore(path, model, average, optimizer, scheduler, lexicon, recipe)
+        log, kept = restore(path, model, average, optimizer, scheduler, lexicon, recipe)
+        check_continuation(path, log, nepoch, kept, precision)
+        precision = kept
         print(f"{model_name}: resumed after epoch {len(log['epoch'])} of {nepoch}")
     elif precision == "auto":
-        precision = faster_precision(model)
+        precision = default_precision(model.output.weight.device)
 
     for epoch in range(len(log["epoch"]) + 1, nepoch + 1):
         start = time.perf_counter()
@@ -213,8 +225,8 @@ def train(
             if eval_during_train and (epoch % eval_interval == 0 or epoch == nepoch):
                 evaluate(evaluated, criterion, evalloader, log)
                 log["validation_epoch"].append(epoch)
-                if not math.isfinite(log["validation_loss"][-1]):
-                    raise TrainingDiverged(f"validation loss {log['validation_loss'][-1]}")
+                if not is_bearable(log["validation_loss"][-1], len(lexicon)):
+                    raise TrainingDiverged(f"validation loss {log['validation_loss'][-1]:.6g}")
         except TrainingDiverged as error:
             kept = f"the last checkpoint is {path}" if path.exists() else "no checkpoint is left"
             raise TrainingDiverged(
@@ -234,6 +246,31 @@ def train(
     if average is not None:
         model.load_state_dict(average.module.state_dict())
     return log
+
+
+def check_place(path: Path, resume: bool, overwrite: bool):
+    """Raises InputError now rather than after the first epoch."""
+    if path.exists() and not (resume or overwrite):
+        raise InputError(
+            f"{path} exists: resume=True goes on from it, overwrite=True replaces it, another "
+            "folder or model_name keeps both"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_continuation(path: Path, log: dict, nepoch: int, kept: str, precision: str):
+    done = len(log["epoch"])
+    if done > nepoch:
+        raise InputError(
+            f"{path} has {done} epochs already: expected at least as many, got {nepoch}"
+        )
+    if precision not in ("auto", kept):
+        raise InputError(f"{path} was trained in {kept}, and cannot go on in {precision}")
 
 
 def start_average(model, decay: float) -> AveragedModel:
@@ -270,22 +307,40 @@ def step_scheduler(scheduler, log: dict):
         scheduler.step()
 
 
-def describe(trainloader, model, optimizer, scheduler, nepoch, grad_clip, clip_val) -> dict:
-    """The recipe of a training, as plain values: what must agree for a checkpoint to go on."""
-    simple = (bool, int, float, str, tuple)
-    settings = {name: v for name, v in optimizer.defaults.items() if isinstance(v, simple)}
+def describe(trainloader, model, optimizer, scheduler, grad_clip, clip_val) -> dict:
+    """The recipe of a training, as plain values: what must agree for a checkpoint to go on.
+
+    The number of epochs is not among them, but that over which a scheduler falls is.
+    """
     return {
         "network": {"class": type(model).__name__, **model.arguments},
-        "optimizer": {"class": type(optimizer).__name__, **settings},
+        "optimizer": {"class": type(optimizer).__name__, **plain(optimizer.defaults)},
         "learning_rates": [g.get("initial_lr", g["lr"]) for g in optimizer.param_groups],
         "seed": torch.initial_seed(),
-        "scheduler": type(scheduler).__name__,
-        "epochs": nepoch,
+        "scheduler": describe_scheduler(scheduler),
         "clipping": clip_val if grad_clip else None,
         "batch_size": getattr(trainloader.batch_sampler, "batch_size", None),
         "seq_length": trainloader.dataset.seq_length,
         "training_tokens": len(trainloader.dataset.data) - 1,
     }
+
+
+def describe_scheduler(scheduler) -> dict | None:
+    """Its class and its settings, as far as they are plain; not how far it has come."""
+    if scheduler is None:
+        return None
+    progress = ("last_epoch", "best", "num_bad_epochs", "cooldown_counter")
+    settings = {
+        name: value
+        for name, value in plain(scheduler.state_dict()).items()
+        if not name.startswith("_") and name not in progress
+    }
+    return {"class": type(scheduler).__name__, **settings}
+
+
+def plain(settings: dict) -> dict:
+    simple = (bool, int, float, str, tuple)
+    return {name: value for name, value in settings.items() if isinstance(value, simple)}
 
 
 def save_training(path, model, average, optimizer, scheduler, lexicon, recipe, log, precision):
@@ -311,6 +366,11 @@ def restore(path, model, average, optimizer, scheduler, lexicon, recipe) -> tupl
     found = checkpoints.load(path, device)
     if "optimizer" not in found:
         raise CheckpointError(f"{path} holds a finished network and cannot be trained further")
+    if found["format"] != checkpoints.FORMAT:
+        raise CheckpointError(
+            f"{path} is of an earlier version, whose lexicon has another order: it can be "
+            "evaluated and can generate, but not be trained further"
+        )
     if found["lexicon"] != lexicon:
         raise CheckpointError(f"{path} was trained on another book: the lexicons differ")
     different = [name for name in recipe if found["recipe"].get(name) != recipe[name]]
@@ -331,24 +391,19 @@ def restore(path, model, average, optimizer, scheduler, lexicon, recipe) -> tupl
     return found["log"], found["precision"]
 
 
-def faster_precision(model) -> str:
-    """ "bfloat16" if products of the output layer's size are faster in it here, else "float32"."""
-    weight = model.output.weight.detach()
-    hidden = weight.new_zeros(700, weight.shape[1])
+def default_precision(device) -> str:
+    """ "bfloat16" where the processor or GPU has instructions that multiply it, else "float32".
 
-    def seconds(dtype):
-        a, b = hidden.to(dtype), weight.to(dtype)
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            (a @ b.T).sum().item()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    with suppress(RuntimeError):  # a device without bfloat16
-        if seconds(torch.bfloat16) < 0.8 * seconds(torch.float32):
-            return "bfloat16"
-    return "float32"
+    What it is depends on the machine alone, not on how busy it is, so that a seed decides a
+    training. ATEN_CPU_CAPABILITY=avx2 hides the wider instructions, from PyTorch and so from here.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        has = wide and torch.cpu._is_avx512_bf16_supported()  # PyTorch has no public name for it
+    return "bfloat16" if has else "float32"
 
 
 def keep_freed_memory():

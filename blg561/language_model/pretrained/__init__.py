@@ -1,4 +1,4 @@
-"""The trained networks that come with the package, and the score by which networks are compared.
+"""The trained networks that come with the package.
 
 A network trained on BOOK by the recipe NAME is two files beside this one, which `tools/provide.py`
 writes: BOOK-NAME.pt has the weights as float16 and the lexicon, BOOK-NAME.json says how they were
@@ -8,16 +8,11 @@ trained and what they score.
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
-
-import torch
 
 from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
-from blg561.language_model.dataset import Dataset, evaluation_loader
 from blg561.language_model.models import LanguageModel
-from blg561.language_model.training import evaluate, perplexity
 
 FOLDER = Path(__file__).parent
 
@@ -55,35 +50,3 @@ def _file(book: str, name: str, suffix: str) -> Path:
             f"no network {name} on {book} comes with the package; those that do: {there}"
         )
     return FOLDER / f"{book}-{name}{suffix}"
-
-
-def protocol(validset: Dataset) -> dict[str, str]:
-    """What a perplexity on `validset` means, in words."""
-    return {
-        "tokens": "lower-case words and each of . , ; : ! ?",
-        "lexicon": f"all {len(validset.unique_data):,} words of the book",
-        "split": "the first 80 % of the tokens train, the rest validates",
-        "scored": f"{len(validset.data) - 1:,} validation tokens, each once, after all those "
-        "before it",
-    }
-
-
-def score(model: LanguageModel, lexicon: list[str], path) -> dict:
-    """Exact validation loss (nats and bits per token) and perplexity on the book at `path`.
-
-    Raises CheckpointError where `lexicon` is not the book's, BookError and ValueError as `Dataset`.
-    """
-    validset = Dataset(1, path, train=False)
-    if lexicon != validset.unique_data:
-        raise CheckpointError(
-            f"the network was trained on another book or edition: its lexicon has {len(lexicon):,} "
-            f"words, that of {Path(path).name} {len(validset.unique_data):,}, and they differ"
-        )
-    loss = evaluate(model, torch.nn.CrossEntropyLoss(), evaluation_loader(validset))
-    return {
-        "perplexity": perplexity(loss),
-        "loss": loss,
-        "bits": loss / math.log(2),
-        "tokens_scored": len(validset.data) - 1,
-        "protocol": protocol(validset),
-    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from blg561.language_model.systems import System, check_text
+from blg561.language_model.systems import Prediction, System, check_text
 
 FALLBACK_DISCOUNTS = 0.5, 1.0, 1.5  # for a text too small to estimate them, as KenLM has them
 
@@ -24,7 +24,8 @@ class Uniform(System):
         pass  # nothing that it reads matters to it
 
     def predict(self, words):
-        return torch.full((len(words), self.ntoken), 1 / self.ntoken, dtype=torch.float64)
+        uniform = torch.full((len(words), self.ntoken), 1 / self.ntoken, dtype=torch.float64)
+        return Prediction(uniform)
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,11 @@ class KneserNey(System):
     longest n-grams have their counts, the shorter ones the number of different words before them.
     Order 1 is the unigram model.
 
-    Parameters
-    ----------
-    text : int64 (n,), the training text, at least `order` words.
-    ntoken : words in the lexicon, V, also those that do not occur in `text`.
-    order : the length of the longest n-grams.
+    text: int64 (n,), the training text, at least `order` words.
+    ntoken: words in the lexicon, V, also those that do not occur in `text`.
+    order: the length of the longest n-grams.
 
-    Attributes
-    ----------
-    discounts : (order, 3), D1, D2 and D3+ of the n-grams of length 1 to `order`; see `discounts`.
+    discounts: (order, 3), D1, D2 and D3+ of the n-grams of length 1 to `order`; see `discounts`.
 
     Raises ValueError for an order below 1, and a text that is too short or has a word outside the
     lexicon.
@@ -103,7 +100,7 @@ class KneserNey(System):
             distributions[rows, level.words[grams]] += factor[rows] * level.shares[grams]
             factor *= level.left[context]
         distributions += factor[:, None] * self.unigram
-        return torch.from_numpy(distributions)
+        return Prediction(torch.from_numpy(distributions))
 
     def score(self, text):
         """As `System.score`, from the probabilities of the text's own words alone."""

@@ -1,0 +1,95 @@
+"""What carries a recipe out: its data, its network, its optimiser, its training."""
+
+from __future__ import annotations
+
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.utils.data import DataLoader
+
+from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
+from blg561.language_model.models import GatedModel, LanguageModel, RNNModel
+from blg561.language_model.recipes import Recipe
+from blg561.language_model.training import train
+
+
+def build_datasets(recipe: Recipe, path) -> tuple[Dataset, Dataset]:
+    """The training and the validation part of the book at `path`."""
+    return Dataset(recipe.seq_length, path), Dataset(recipe.seq_length, path, train=False)
+
+
+def build_loaders(recipe: Recipe, trainset, validset) -> tuple[DataLoader, DataLoader]:
+    """Rows that continue: `batch_size` of them in training, a single one for exact evaluation."""
+    rows = ContinuingRows(trainset, recipe.batch_size)
+    return DataLoader(trainset, batch_sampler=rows), evaluation_loader(validset)
+
+
+def build_model(recipe: Recipe, trainset: Dataset, device="cpu") -> LanguageModel:
+    """The network with seeded weights, its output bias at the unigram model."""
+    torch.manual_seed(recipe.seed)
+    network = RNNModel if recipe.cell == "rnn" else GatedModel
+    model = network(
+        len(trainset.unique_data),
+        embed_size=recipe.hidden_size,
+        hidden_size=recipe.hidden_size,
+        hidden_layers=recipe.hidden_layers,
+        seq_length=recipe.seq_length,
+        dropout=recipe.dropout,
+        device=device,
+        cell=recipe.cell,
+        tie_weights=recipe.tie_weights,
+        embedding_dropout=recipe.embedding_dropout,
+        input_dropout=recipe.input_dropout,
+        hidden_dropout=recipe.hidden_dropout,
+        output_dropout=recipe.output_dropout,
+        weight_drop=recipe.weight_drop,
+        locked_masks=recipe.locked_masks,
+    )
+    model.initialize_output_bias(trainset.counts())
+    return model
+
+
+def build_optimizer(recipe: Recipe, model: LanguageModel) -> torch.optim.Optimizer:
+    """SGD or AdamW with a learning rate of their own for the recurrent layers.
+
+    AdamW divides every gradient by its own running size. A word that never occurs in training
+    has a tiny gradient, always in the same direction; an eps far above the usual 1e-8 keeps the
+    division from turning that into full steps, which would make the word all but impossible.
+    """
+    recurrent = list(model.layers.parameters())
+    others = [p for name, p in model.named_parameters() if not name.startswith("layers.")]
+    groups = [
+        {"params": others},
+        {"params": recurrent, "lr": recipe.learning_rate * recipe.recurrent_factor},
+    ]
+    if recipe.optimizer == "SGD":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate)
+    return torch.optim.AdamW(
+        groups,
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.99),
+        eps=recipe.eps,
+        weight_decay=0.0,
+        fused=True,  # one pass over the weights instead of one for each operation
+    )
+
+
+def run(recipe: Recipe, trainset, validset, device="cpu", **options) -> tuple[LanguageModel, dict]:
+    """Carry out a recipe; `options` go to `train`. The trained network and its history."""
+    trainloader, evalloader = build_loaders(recipe, trainset, validset)
+    model = build_model(recipe, trainset, device)
+    optimizer = build_optimizer(recipe, model)
+    log = train(
+        trainloader,
+        evalloader,
+        model,
+        optimizer,
+        torch.nn.CrossEntropyLoss(),
+        nepoch=recipe.epochs,
+        grad_clip=recipe.clip_val is not None,
+        clip_val=recipe.clip_val or 0.0,
+        scheduler=CosineAnnealingLR(optimizer, recipe.epochs, recipe.final_learning_rate),
+        model_name=recipe.name,
+        average_decay=recipe.average_decay,
+        **options,
+    )
+    return model, log
