@@ -19,6 +19,7 @@ def text_file(tmp_path) -> Path:
 
 @pytest.fixture
 def float32(monkeypatch):
-    """Trainings choose this precision: which one is faster depends on how busy the machine is."""
-    name = "blg561.language_model.training.faster_precision"
-    monkeypatch.setattr(name, lambda model: "float32")
+    """Trainings choose this precision, whatever the processor is: what is compared is compared to
+    float32's digits."""
+    name = "blg561.language_model.training.default_precision"
+    monkeypatch.setattr(name, lambda device: "float32")

@@ -52,6 +52,8 @@ def test_every_damaged_byte_range_is_noticed(saved, tmp_path):
 def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(CheckpointError, match=r"there is no checkpoint .*nowhere.pt"):
         checkpoints.load(tmp_path / "nowhere.pt")
+    with pytest.raises(CheckpointError, match=r"is a folder: expected the file of a checkpoint"):
+        checkpoints.load(tmp_path)
     torch.save({"weights": torch.ones(3)}, tmp_path / "foreign.pt")
     with pytest.raises(CheckpointError, match="PyTorch file, but not a checkpoint"):
         checkpoints.load(tmp_path / "foreign.pt")
@@ -66,9 +68,10 @@ def test_code_in_a_file_is_not_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"format": checkpoints.FORMAT, "weights": Payload()}, "evil.pt")
     (tmp_path / "evil.pickle").write_bytes(pickle.dumps(Payload()))
-    for name in ("evil.pt", "evil.pickle"):
-        with pytest.raises(CheckpointError):
+    for name, message in [("evil.pt", "holds pickled Python objects"), ("evil.pickle", "damaged")]:
+        with pytest.raises(CheckpointError, match=message) as caught:
             checkpoints.load(tmp_path / name)
+        assert "weights_only" not in str(caught.value)  # torch's advice to run what is in it
     assert not (tmp_path / "executed").exists()
 
 
@@ -78,10 +81,32 @@ def test_contents_that_do_not_fit_together(tmp_path):
         ({"class": "Transformer"}, "does not describe a network of ours"),
         ({"arguments": contents["arguments"] | {"hidden_size": 7}}, "does not describe"),
         ({"lexicon": LEXICON[:3]}, "holds 3 words for a network of 4"),
+        ({"lexicon": None}, "is a checkpoint without lexicon"),
     ]:
-        checkpoints.save(tmp_path / "x.pt", contents | change)
+        changed = {name: value for name, value in (contents | change).items() if value is not None}
+        checkpoints.save(tmp_path / "x.pt", changed)
         with pytest.raises(CheckpointError, match=message):
             checkpoints.load_model(tmp_path / "x.pt")
+
+
+def test_a_network_of_the_first_version_still_loads(tmp_path):
+    """What version 1 wrote for the network of lesson 5, down to the name of its class."""
+    torch.manual_seed(0)
+    model = GatedModel(4, 6, 6, 2, tie_weights=True, weight_drop=0.4, input_dropout=0.1)
+    arguments = dict(
+        ntoken=4, embed_size=6, hidden_size=6, hidden_layers=2, seq_length=20, dropout=0.0,
+        tie_weights=True, embedding_dropout=0.1, cell="lstm", input_dropout=0.4,
+        hidden_dropout=0.3, output_dropout=0.5, weight_drop=0.4,
+    )  # fmt: skip
+    contents = {"class": "RegularisedLSTM", "arguments": arguments, "lexicon": LEXICON}
+    contents |= {"format": checkpoints.EARLIER, "weights": model.state_dict()}
+    torch.save(contents, tmp_path / "old.pt")
+    loaded, lexicon = checkpoints.load_model(tmp_path / "old.pt")
+    assert type(loaded) is GatedModel and lexicon == LEXICON
+    assert [drop.p for drop in loaded.dropouts] == [0.4, 0.3, 0.5] and loaded.weight_drop == 0.4
+    words = torch.tensor([[0, 1, 3, 2]])
+    model.eval()
+    assert torch.equal(loaded(words, loaded.initialize(1))[0], model(words, model.initialize(1))[0])
 
 
 def test_a_failed_write_keeps_the_old_file(saved, monkeypatch):

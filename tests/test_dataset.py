@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from blg561.errors import InputError
 from blg561.language_model.dataset import ContinuingRows, Dataset, tokenize
 
 
@@ -29,13 +30,46 @@ def test_tokenising_tokens_changes_nothing(text):
     )
 
 
-def test_lexicon_holds_every_word_most_frequent_first(text_file):
+def test_lexicon_holds_every_word_by_its_count_in_training_then_by_the_alphabet(text_file):
     dataset = Dataset(20, text_file)
-    counts = Counter(text_file.read_text().split())
-    assert set(dataset.unique_data) == set(counts)
-    frequencies = [counts[word] for word in dataset.unique_data]
-    assert frequencies == sorted(frequencies, reverse=True)
-    assert all(dataset.idx_data[dataset.data_idx[word]] == word for word in counts)
+    words = text_file.read_text().split()
+    counts = Counter(words[:560])
+    assert set(dataset.unique_data) == set(words)
+    order = [(-counts[word], word) for word in dataset.unique_data]
+    assert order == sorted(order)
+    assert all(dataset.idx_data[dataset.data_idx[word]] == word for word in words)
+
+
+def test_the_order_of_the_lexicon_tells_nothing_about_the_validation_part(tmp_path):
+    """Whatever comes in which order and number after the split, equal words stay in their place."""
+    head, tail = [*"abacbade"], ["z", "y"]
+    orders = []
+    for number, end in enumerate((tail, tail[::-1], [*"zzz", "y"], [*"yyy", "z"])):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(" ".join(head + end))
+        orders.append(Dataset(1, path, train_split=8 / (8 + len(end))).unique_data)
+    assert orders == [["a", "b", "c", "d", "e", "y", "z"]] * 4
+
+
+def test_another_lexicon_matches_words_by_their_letters(text_file):
+    dataset = Dataset(20, text_file, train=False)
+    words = [dataset.idx_data[index] for index in dataset.data.tolist()]
+    shuffled = sorted(dataset.unique_data, key=lambda word: word[::-1])
+    other = dataset.with_lexicon(shuffled)
+    assert [other.idx_data[index] for index in other.data.tolist()] == words
+    assert [other.data_idx[word] for word in shuffled] == list(range(len(shuffled)))
+    known = [word for word in shuffled if word not in ("w2", "w5")]
+    fewer = dataset.with_lexicon(["not-there", *known])
+    kept = [fewer.idx_data[index] for index in fewer.data.tolist()]
+    assert kept == [word for word in words if word not in ("w2", "w5")]
+    assert [dataset.idx_data[index] for index in dataset.data.tolist()] == words  # as it was
+
+
+def test_a_text_in_other_words_is_refused(text_file):
+    with pytest.raises(
+        InputError, match=r"one of which \d+ of 141 tokens are in its lexicon of 1 "
+    ):
+        Dataset(20, text_file, train=False).with_lexicon(["w2"])
 
 
 def test_both_parts_share_the_lexicon_and_split_the_text(text_file):

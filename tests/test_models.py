@@ -142,6 +142,105 @@ def test_bias_starts_as_the_unigram_model():
         model.initialize_output_bias(counts[:3])
 
 
+# The places for dropout
+
+PLACES = "input_dropout", "hidden_dropout", "output_dropout"
+KINDS = "rnn", "lstm", "gru", "gru_reset_first"
+
+
+def plain_and_dropped(kind, **dropout):
+    """The same network in training without dropout and with some; words to read."""
+    words = torch.randint(V, (3, 7), generator=torch.Generator().manual_seed(1))
+    return build(kind).train(), build(kind, **dropout).train(), words
+
+
+def hidden(state):
+    return state[0] if isinstance(state, tuple) else state
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["dropout", *PLACES, "weight_drop"])
+def test_each_dropout_has_an_effect_of_its_own_in_training_alone(kind, name):
+    plain, model, words = plain_and_dropped(kind, **{name: 0.5})
+    changed, same = (m(words, m.initialize(3))[0] for m in (model, plain))
+    assert not torch.allclose(changed, same)
+    # the first step starts from the zero state, which the hidden weights multiply
+    assert torch.allclose(changed[:, 0], same[:, 0]) == (name == "weight_drop")
+    changed, same = (m.eval()(words, m.initialize(3))[0] for m in (model, plain))
+    torch.testing.assert_close(changed, same)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("input_dropout", True, True),
+        ("hidden_dropout", False, True),
+        ("output_dropout", False, False),
+        ("dropout", True, True),
+    ],
+)
+def test_a_dropout_changes_what_lies_above_it_alone(name, first, second):
+    plain, model, words = plain_and_dropped("lstm", **{name: 0.5})
+    (found, state), (expected, end) = (m(words, m.initialize(3)) for m in (model, plain))
+    pairs = zip(hidden(state), hidden(end), strict=True)
+    assert [not torch.allclose(a, b) for a, b in pairs] == [first, second]
+    assert not torch.allclose(found, expected)
+
+
+def test_dropout_is_that_of_the_places_that_say_nothing_else():
+    model = build("lstm", hidden_layers=3, dropout=0.3, hidden_dropout=0.0)
+    assert [drop.p for drop in model.dropouts] == [0.3, 0.0, 0.0, 0.3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weight_drop_is_one_mask_for_all_steps_and_scales_what_it_keeps(kind):
+    model = build(kind, hidden_layers=1, weight_drop=0.4).double().train()
+    layer = model.layers[0]
+    names = ("Wh", "Whi") if kind == "gru_reset_first" else ("weight_hh_l0",)
+    words = torch.randint(V, (3, 7), generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(3)
+    found, _ = model(words, model.initialize(3))
+    torch.manual_seed(3)
+    masks = {
+        name: torch.nn.functional.dropout(torch.ones_like(getattr(layer, name)), 0.4)
+        for name in names
+    }
+    twin = build(kind, hidden_layers=1).double().train()
+    with torch.no_grad():
+        for name, mask in masks.items():
+            assert set(mask.unique().tolist()) == {0.0, 1 / 0.6}
+            getattr(twin.layers[0], name).mul_(mask)
+    torch.testing.assert_close(found, twin(words, twin.initialize(3))[0])
+    found.sum().backward()
+    for name, mask in masks.items():
+        gradient = getattr(layer, name).grad
+        assert (gradient[mask == 0] == 0).all() and (gradient[mask > 0] != 0).all()
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_masks_are_one_for_all_steps_or_fresh_ones(locked):
+    torch.manual_seed(1)
+    drop = build("rnn", dropout=0.5, locked_masks=locked).train().dropouts[0]
+    dropped = drop(torch.ones(4, 9, 40))
+    assert (dropped == dropped[:, :1]).all() == locked
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+
+
+def test_the_output_layer_starts_as_narrow_as_the_embedding():
+    model = RNNModel(200, 30, 30)
+    for weight in (model.embedding.weight, model.output.weight):
+        assert 0.099 < weight.abs().max() <= 0.1
+        assert abs(weight.std().item() - 0.1 / 3**0.5) < 0.002
+    assert (model.output.bias == 0).all()
+
+
+def test_a_network_is_built_again_from_its_arguments():
+    model = build("gru", dropout=0.2, weight_drop=0.3, hidden_dropout=0.1, locked_masks=False)
+    again = GatedModel(**model.arguments)
+    assert again.arguments == model.arguments
+    assert [drop.p for drop in again.dropouts] == [drop.p for drop in model.dropouts]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -149,6 +248,7 @@ def test_bias_starts_as_the_unigram_model():
         ({"hidden_layers": 0}, "hidden_layers must be at least 1"),
         ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1.0"),
         ({"embedding_dropout": -0.1}, "embedding_dropout"),
+        *(({name: 1.0}, f"{name} must be at least 0") for name in (*PLACES, "weight_drop")),
     ],
 )
 def test_sizes_and_probabilities_out_of_range(arguments, message):
@@ -156,9 +256,10 @@ def test_sizes_and_probabilities_out_of_range(arguments, message):
         build("rnn", **arguments)
 
 
-def test_unknown_cell_is_refused():
-    with pytest.raises(ValueError, match=r'cell must be "lstm".*got .rnn.'):
-        GatedModel(V, cell="rnn")
+@pytest.mark.parametrize(("network", "cell"), [(GatedModel, "rnn"), (RNNModel, "lstm")])
+def test_a_cell_that_the_class_does_not_have_is_refused(network, cell):
+    with pytest.raises(ValueError, match=rf"cell must be one of .*, got '{cell}'"):
+        network(V, cell=cell)
 
 
 def test_wrong_input_names_what_was_expected():

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blg561.language_model.baselines import KneserNey, Uniform, discounts
+from blg561.language_model.ngrams import KneserNey, Uniform, discounts
 from blg561.language_model.systems import System
 
 A, B, C, D = range(4)
@@ -62,7 +62,9 @@ def test_bigram_by_hand():
     system = KneserNey(tensor([A, B, A, C, A, B]), 4, order=2)
     expected = [[3 / 16, 11 / 24, 7 / 24, 1 / 16], [11 / 16, 1 / 8, 1 / 8, 1 / 16]]
     expected += [[3 / 8, 1 / 4, 1 / 4, 1 / 8]]
-    np.testing.assert_allclose(system.predict(tensor([A, B, D])), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        system.predict(tensor([A, B, D])).distributions, expected, rtol=1e-12
+    )
     nats = [-math.log(11 / 24), -math.log(1 / 16), -math.log(1 / 4)]
     np.testing.assert_allclose(system.score(tensor([A, B, D, C])), nats, rtol=1e-12)
 
@@ -73,7 +75,7 @@ def test_unigram_by_hand():
     #   p(a) = 13/72, p(b) = 1/6 + 13/72 = 25/72, p(c) = (2/3)/6 + 13/72 = 21/72, p(d) = 13/72.
     system = KneserNey(tensor([A, B, A, C, A, B]), 4, order=1)
     expected = [[13 / 72, 25 / 72, 21 / 72, 13 / 72]] * 2
-    np.testing.assert_allclose(system.predict(tensor([D, A])), expected, rtol=1e-12)
+    np.testing.assert_allclose(system.predict(tensor([D, A])).distributions, expected, rtol=1e-12)
 
 
 def test_discounts_by_hand():
@@ -119,7 +121,7 @@ def test_distributions_and_scores_follow_the_formulas(order, text, read):
     contexts = [tuple(read[max(t + 2 - order, 0) : t + 1]) for t in range(len(read))]
     contexts = [context if order > 1 else () for context in contexts]
     expected = [[p(word, context) for word in range(ntoken)] for context in contexts]
-    np.testing.assert_allclose(system.predict(tensor(read)), expected, rtol=1e-9)
+    np.testing.assert_allclose(system.predict(tensor(read)).distributions, expected, rtol=1e-9)
     nats = [-math.log(p(read[t + 1], contexts[t])) for t in range(len(read) - 1)]
     np.testing.assert_allclose(system.score(tensor(read)), nats, rtol=1e-9)
 
@@ -129,7 +131,7 @@ def test_probabilities_of_every_context_sum_to_one_and_none_is_zero(order):
     system = KneserNey(random_text(700, 40), 40, order)
     contexts = torch.randint(40, (400,), generator=torch.Generator().manual_seed(order))
     for words in (contexts, random_text(400, 40), random_text(400, 40, seed=1)):
-        distributions = system.predict(words)  # unseen, all seen and mixed contexts
+        distributions = system.predict(words).distributions  # unseen, all seen and mixed contexts
         np.testing.assert_allclose(distributions.sum(1), 1, rtol=1e-12)
         assert distributions.min() > 0
 
@@ -142,7 +144,9 @@ def test_scores_without_distributions_are_those_of_the_distributions():
 
 def test_uniform():
     system = Uniform(8)
-    assert system.predict(tensor([1, 2, 3])).equal(torch.full((3, 8), 1 / 8, dtype=torch.float64))
+    assert system.predict(tensor([1, 2, 3])).distributions.equal(
+        torch.full((3, 8), 1 / 8, dtype=torch.float64)
+    )
     assert system.score(tensor([1, 2, 3])).tolist() == pytest.approx([math.log(8)] * 2)
 
 

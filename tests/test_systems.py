@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from blg561.language_model import systems
-from blg561.language_model.baselines import KneserNey, Uniform
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 from blg561.language_model.models import GatedModel, RNNModel
+from blg561.language_model.ngrams import KneserNey, Uniform
 from blg561.language_model.systems import (
     Cache,
     DynamicEvaluation,
@@ -101,7 +101,7 @@ def test_no_score_depends_on_a_later_word(name, t, data):
 def test_every_distribution_sums_to_one(name):
     system = SYSTEMS[name]()
     for piece in random_words(N).split(20):
-        p = system.predict(piece)
+        p = system.predict(piece).distributions
         assert p.shape == (len(piece), V) and p.dtype == torch.float64
         torch.testing.assert_close(p.sum(1), torch.ones_like(p[:, 0]), rtol=0, atol=1e-12)
         assert (p >= 0).all()
@@ -113,16 +113,16 @@ def test_every_distribution_sums_to_one(name):
 def test_the_pieces_in_which_a_text_is_read_change_nothing(name, lengths):
     system = SYSTEMS[name]()
     text = random_words(sum(lengths))
-    pieces = torch.cat([system.predict(piece) for piece in text.split(lengths)])
+    pieces = torch.cat([system.predict(piece).distributions for piece in text.split(lengths)])
     system.reset()
-    torch.testing.assert_close(pieces, system.predict(text), rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(pieces, system.predict(text).distributions, rtol=1e-4, atol=1e-7)
 
 
 @every_system
 def test_a_score_is_of_the_words_that_came(name, monkeypatch):
     text = random_words(N)
     system = SYSTEMS[name]()
-    p = system.predict(text[:-1])
+    p = system.predict(text[:-1]).distributions
     expected = [-p[t, text[t + 1]].log() for t in range(N - 1)]
     monkeypatch.setattr(systems, "BLOCK", 10)
     for _ in range(2):  # the second time it has forgotten the first
@@ -233,8 +233,11 @@ def test_interpolation_is_the_weighted_mean():
     text = random_words(N)
     parts = [lambda: Uniform(V), lambda: Network(network()), kneser_ney]
     mixture = Interpolation([part() for part in parts], [0.1, 0.6, 0.3])
-    expected = sum(w * part().predict(text) for w, part in zip((0.1, 0.6, 0.3), parts, strict=True))
-    torch.testing.assert_close(mixture.predict(text), expected)
+    expected = sum(
+        w * part().predict(text).distributions
+        for w, part in zip((0.1, 0.6, 0.3), parts, strict=True)
+    )
+    torch.testing.assert_close(mixture.predict(text).distributions, expected)
 
 
 def test_weight_one_is_the_part_and_no_weights_are_equal_weights():
@@ -292,8 +295,8 @@ def test_unusable_weights_and_parts_are_refused():
 
 def literal_cache(base, text, size, theta, weight):
     """Equation by equation: a word's share is the sum over the places where it followed."""
-    p = base.predict(text)
-    h = base.features.double()
+    p, h = base.predict(text)
+    h = h.double()
     mixed = p.clone()
     for t in range(1, len(text)):
         votes = torch.zeros(V, dtype=torch.float64)
@@ -308,7 +311,7 @@ def literal_cache(base, text, size, theta, weight):
 def test_a_cache_is_its_formula(size, base):
     text = random_words(N)
     cache = Cache(SYSTEMS[base](), size, theta=0.7, weight=0.4)
-    pieces = torch.cat([cache.predict(piece) for piece in text.split(11)])
+    pieces = torch.cat([cache.predict(piece).distributions for piece in text.split(11)])
     expected = literal_cache(SYSTEMS[base](), text, size, 0.7, 0.4)
     torch.testing.assert_close(pieces, expected, rtol=1e-4, atol=1e-7)
 

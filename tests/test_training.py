@@ -4,16 +4,15 @@ import math
 import multiprocessing
 import os
 import platform
-import random
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from blg561.errors import InputError
 from blg561.language_model import checkpoints, training
 from blg561.language_model.dataset import ContinuingRows, Dataset
 from blg561.language_model.models import GatedModel, RNNModel
@@ -156,7 +155,10 @@ def test_divergence_is_caught_before_it_reaches_the_weights(text_file, tmp_path)
         r"model, epoch 1, batch 5: loss nan, gradient norm nan; the last checkpoint is .*model"
     )
     with pytest.raises(TrainingDiverged, match=message):
-        train(trainloader, evalloader, model, optimizer, criterion, 1, folder=tmp_path)
+        train(
+            trainloader, evalloader, model, optimizer, criterion, 1,
+            folder=tmp_path, overwrite=True,
+        )  # fmt: skip
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
     kept, _ = checkpoints.load_model(tmp_path / "model.pt")
     assert all(torch.equal(kept.state_dict()[name], before[name]) for name in before)
@@ -243,8 +245,10 @@ def test_the_running_mean_of_the_weights_is_what_is_evaluated_and_kept(text_file
 # interruption
 
 
-def training_run(text, folder, kill_at_save=None, precision="float32", average_decay=None):
-    """Six epochs with dropout, momentum and a schedule; optionally dies inside a save."""
+def training_run(
+    text, folder, kill_at_save=None, kill_at_step=None, precision="float32", average_decay=None
+):
+    """Six epochs with dropout, momentum and a schedule; optionally dies in a save or a step."""
     torch.set_num_threads(1)
     if kill_at_save is not None:
         saves = iter(range(1, 100))
@@ -261,6 +265,11 @@ def training_run(text, folder, kill_at_save=None, precision="float32", average_d
     model = small_lstm(trainloader, dropout=0.3, embedding_dropout=0.1, tie_weights=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6)
+    steps = iter(range(1, 1000))
+    if kill_at_step is not None:
+        optimizer.register_step_post_hook(
+            lambda *_: next(steps) < kill_at_step or os.kill(os.getpid(), signal.SIGKILL)
+        )
     train(
         trainloader, evalloader, model, optimizer, CRITERION, 6, True, 0.25, 4, scheduler,
         folder=folder, resume=True, precision=precision, average_decay=average_decay,
@@ -285,22 +294,12 @@ def finish(processes, *arguments):
 @pytest.mark.parametrize("options", [("float32",), ("bfloat16",), ("float32", 0.9)])
 def test_a_killed_training_ends_with_the_same_weights(text_file, tmp_path, processes, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert finish(processes, text_file, whole, None, *options) == 0
+    assert finish(processes, text_file, whole, None, None, *options) == 0
 
-    kills = 0
-    assert finish(processes, text_file, cut, 2, *options) == -signal.SIGKILL  # inside a save
-    rng = random.Random()
-    for _ in range(3):  # and at moments that nobody chose
-        process = processes.Process(
-            target=training_run, args=(text_file, cut, None, *options), daemon=True
-        )
-        process.start()
-        time.sleep(rng.uniform(0.05, 0.6))
-        process.kill()
-        process.join()
-        kills += process.exitcode == -signal.SIGKILL
-    assert finish(processes, text_file, cut, None, *options) == 0
-    assert kills >= 1
+    assert finish(processes, text_file, cut, 2, None, *options) == -signal.SIGKILL  # inside a save
+    for step in (1, 29):  # in the middle of its second epoch and of its fourth
+        assert finish(processes, text_file, cut, None, step, *options) == -signal.SIGKILL
+    assert finish(processes, text_file, cut, None, None, *options) == 0
 
     expected, found = (checkpoints.load(folder / "model.pt") for folder in (whole, cut))
     for kind in {"weights", "weights_in_training"} & expected.keys():
@@ -309,6 +308,25 @@ def test_a_killed_training_ends_with_the_same_weights(text_file, tmp_path, proce
     assert expected["log"]["validation_loss"] == found["log"]["validation_loss"]
     assert expected["log"]["gradient_norm"] == found["log"]["gradient_norm"]
     assert torch.equal(expected["random_state"], found["random_state"])
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="places two processes on a core")
+def test_a_busy_machine_gives_the_same_weights(text_file, tmp_path, processes):
+    """Precision "auto", once alone and once beside a process that takes half of every core."""
+    assert finish(processes, text_file, tmp_path / "idle", None, None, "auto") == 0
+    rivals = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in os.sched_getaffinity(0)
+    ]
+    try:
+        assert finish(processes, text_file, tmp_path / "busy", None, None, "auto") == 0
+    finally:
+        for rival in rivals:
+            rival.kill()
+    idle, busy = (checkpoints.load(tmp_path / name / "model.pt") for name in ("idle", "busy"))
+    assert idle["precision"] == busy["precision"]
+    for name, value in idle["weights"].items():
+        assert torch.equal(value, busy["weights"][name]), name
 
 
 def test_resuming_keeps_the_precision_it_had(text_file, tmp_path, monkeypatch):
@@ -321,17 +339,23 @@ def test_resuming_keeps_the_precision_it_had(text_file, tmp_path, monkeypatch):
         lambda *a, **k: used.append(k["precision"]) or real(*a, **k),
     )
 
-    def run(faster):
+    def run(machine, precision="auto"):
         model = small_lstm(trainloader)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        monkeypatch.setattr(training, "faster_precision", lambda model: faster)
-        train(trainloader, evalloader, model, optimizer, CRITERION, 2, folder=tmp_path, resume=True)
+        monkeypatch.setattr(training, "default_precision", lambda device: machine)
+        train(
+            trainloader, evalloader, model, optimizer, CRITERION, 2,
+            folder=tmp_path, resume=True, precision=precision,
+        )  # fmt: skip
 
     monkeypatch.setattr(training, "save_training", stop_after_first(training.save_training))
     with pytest.raises(KeyboardInterrupt):
         run("bfloat16")
-    run("float32")  # another machine, where the measurement says otherwise
+    with pytest.raises(InputError, match="was trained in bfloat16, and cannot go on in float32"):
+        run("float32", "float32")
+    run("float32")  # a machine with another processor
     assert used == ["bfloat16", "bfloat16"]
+    assert checkpoints.load(tmp_path / "model.pt")["precision"] == "bfloat16"
 
 
 def stop_after_first(save):
@@ -365,6 +389,216 @@ def test_resume_refuses_another_training(text_file, tmp_path):
     other.write_text(text_file.read_text().replace("w1 ", "new "))
     with pytest.raises(checkpoints.CheckpointError, match="another book: the lexicons differ"):
         run(small_lstm(trainloader), loader=loaders(other)[0])
+
+
+def test_a_training_without_a_schedule_can_be_made_longer(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+
+    def run(nepoch, folder, schedule=False, **options):
+        model = small_lstm(trainloader)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        falls = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, nepoch) if schedule else None
+        options |= dict(scheduler=falls, precision="float32")
+        train(
+            trainloader, evalloader, model, optimizer, CRITERION, nepoch,
+            folder=tmp_path / folder, **options,
+        )  # fmt: skip
+        return weights(model)
+
+    run(2, "longer")
+    longer = run(3, "longer", resume=True)
+    whole = run(3, "whole")
+    assert all(torch.equal(longer[name], whole[name]) for name in whole)
+    with pytest.raises(InputError, match="has 3 epochs already: expected at least as many, got 2"):
+        run(2, "longer", resume=True)
+    run(2, "falling", schedule=True)
+    with pytest.raises(checkpoints.CheckpointError, match=r"T_max': 2.*, now .*T_max': 3"):
+        run(3, "falling", schedule=True, resume=True)
+
+
+def test_what_is_there_is_kept_unless_it_is_to_be_replaced(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+
+    def run(seed, **options):
+        torch.manual_seed(seed)
+        model = GatedModel(40, 8, 8, 1, 9)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        train(trainloader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path, **options)
+        return (tmp_path / "model.pt").read_bytes()
+
+    first = run(0)
+    with pytest.raises(
+        InputError, match=r"model\.pt exists: resume=True goes on .* overwrite=True"
+    ):
+        run(1)
+    assert (tmp_path / "model.pt").read_bytes() == first
+    assert run(1, overwrite=True) != first
+
+
+def test_a_place_that_cannot_be_written_is_noticed_before_the_first_step(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    before = weights(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InputError, match=r"cannot write .*file.model\.pt"):
+        train(trainloader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path / "file")
+    assert all(torch.equal(value, before[name]) for name, value in weights(model).items())
+
+
+def test_a_checkpoint_of_the_first_version_is_not_trained_further(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    arguments = trainloader, evalloader, model, optimizer, CRITERION
+    train(*arguments, 1, folder=tmp_path)
+    contents = checkpoints.load(tmp_path / "model.pt")
+    torch.save(contents | {"format": checkpoints.EARLIER}, tmp_path / "model.pt")
+    with pytest.raises(checkpoints.CheckpointError, match="earlier version, whose lexicon"):
+        train(*arguments, 2, folder=tmp_path, resume=True)
+
+
+# what is not a number, and what is one but hopeless
+
+
+def hooked(loader, norm=1.0, loss=1.0):
+    """A network whose gradient or loss is multiplied in training, from the third batch on."""
+    model = small_lstm(loader)
+    calls = iter(range(1, 1000))
+    model.output.bias.register_hook(lambda g: g * (norm if next(calls) >= 3 else 1.0))
+    seen = iter(range(1, 1000))
+    criterion = torch.nn.CrossEntropyLoss()
+
+    def scaled(logits, target):
+        return criterion(logits, target) * (loss if next(seen) >= 3 else 1.0)
+
+    return model, scaled
+
+
+@pytest.mark.parametrize("bad", [dict(norm=math.inf), dict(loss=math.inf), dict(loss=1e6)])
+def test_an_epoch_ends_before_the_step_that_would_ruin_the_weights(text_file, bad):
+    loader = loaders(text_file)[0]
+    model, criterion = hooked(loader, **bad)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    steps = []
+    optimizer.register_step_post_hook(lambda *_: steps.append(weights(model)))
+    with pytest.raises(TrainingDiverged, match=r"batch 3: loss .*, gradient norm"):
+        train_one_epoch(model, criterion, optimizer, loader)
+    assert len(steps) == 2
+    assert all(torch.equal(value, steps[-1][name]) for name, value in weights(model).items())
+
+
+def test_an_absurd_learning_rate_is_no_success(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e30)
+    with pytest.raises(TrainingDiverged, match="no checkpoint is left"):
+        train(trainloader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path)
+
+
+def test_a_validation_loss_that_is_not_a_number_ends_the_training(text_file, tmp_path, monkeypatch):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monkeypatch.setattr(
+        training,
+        "evaluate",
+        lambda model, criterion, loader, log: log["validation_loss"].append(math.nan),
+    )
+    with pytest.raises(TrainingDiverged, match="epoch 1, validation loss nan; no checkpoint"):
+        train(trainloader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path)
+
+
+def test_each_entry_of_the_log_has_the_largest_norm_since_the_one_before(text_file):
+    loader = loaders(text_file)[0]
+    model = small_lstm(loader)
+    norms = []
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+
+    def norm_now(*_):
+        squares = sum(p.grad.square().sum().item() for p in model.parameters())
+        norms.append(squares**0.5)
+
+    optimizer.register_step_pre_hook(norm_now)
+    log = training.new_log()
+    train_one_epoch(model, CRITERION, optimizer, loader, log, 4)
+    expected = [max(norms[start : start + 4]) for start in (0, 4, 8)]
+    assert log["gradient_norm"] == pytest.approx(expected)
+    assert max(norms) > min(expected)  # a maximum that is never reset would show
+
+
+# arithmetic
+
+
+def test_bfloat16_products_leave_a_float32_state(text_file):
+    loader = loaders(text_file)[0]
+    model = small_lstm(loader)
+    states = []
+    model.register_forward_pre_hook(lambda module, inputs: states.append(inputs[1]))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_one_epoch(model, CRITERION, optimizer, loader, precision="bfloat16")
+    assert {part.dtype for state in states for part in state} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("capability", "instructions", "expected"),
+    [
+        ("AVX512", True, "bfloat16"),
+        ("AVX512", False, "float32"),
+        ("AVX2", True, "float32"),
+        ("DEFAULT", False, "float32"),
+    ],
+)
+def test_the_precision_is_what_the_processor_multiplies(
+    monkeypatch, capability, instructions, expected
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
+    assert training.default_precision("cpu") == expected
+
+
+def test_the_training_is_in_the_precision_that_is_asked_for_and_kept(
+    text_file, tmp_path, monkeypatch
+):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    seen = set()
+    model.output.register_forward_hook(
+        lambda module, x, logits: seen.add(logits.dtype) if module.training else None
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    arguments = trainloader, evalloader, model, optimizer, CRITERION, 1
+    for precision, dtype in [("bfloat16", torch.bfloat16), ("float32", torch.float32)]:
+        seen.clear()
+        train(*arguments, folder=tmp_path, precision=precision, overwrite=True)
+        assert seen == {dtype}
+        assert checkpoints.load(tmp_path / "model.pt")["precision"] == precision
+
+
+# what a checkpoint says of its training
+
+
+def test_a_training_is_described_by_all_that_decides_it(text_file):
+    loader = loaders(text_file)[0]
+    model = small_lstm(loader, dropout=0.3, weight_drop=0.2)
+    groups = [{"params": model.embedding.parameters()}]
+    groups += [{"params": model.layers.parameters(), "lr": 0.5}]
+    optimizer = torch.optim.AdamW(groups, lr=0.1, eps=1e-5, betas=(0.8, 0.9), weight_decay=0.01)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 7, 0.02)
+    torch.manual_seed(11)
+    found = training.describe(loader, model, optimizer, scheduler, True, 0.25)
+    assert found["network"] == {"class": "GatedModel", **model.arguments}
+    assert found["network"]["dropout"] == 0.3 and found["network"]["weight_drop"] == 0.2
+    settings = dict(lr=0.1, eps=1e-5, betas=(0.8, 0.9), weight_decay=0.01)
+    assert found["optimizer"].items() >= dict(settings, **{"class": "AdamW"}).items()
+    assert found["learning_rates"] == [0.1, 0.5]
+    falls = dict(T_max=7, eta_min=0.02, **{"class": "CosineAnnealingLR"})
+    assert found["scheduler"] == falls
+    rest = dict(seed=11, clipping=0.25, batch_size=6, seq_length=9, training_tokens=559)
+    assert found.items() >= rest.items()
+    assert set(found) == {"network", "optimizer", "learning_rates", "scheduler", *rest}
+    unclipped = training.describe(loader, model, optimizer, None, False, 0.25)
+    assert unclipped["clipping"] is None and unclipped["scheduler"] is None
 
 
 PAGE_FAULTS = """

@@ -15,13 +15,19 @@ from pathlib import Path
 
 import torch
 
-from blg561.language_model import all_recipes, books, checkpoints, pretrained, recipes
+from blg561.language_model import (
+    books,
+    checkpoints,
+    experiment,
+    pretrained,
+    recipes,
+    scoring,
+)
 from blg561.language_model.checkpoints import CheckpointError
-from blg561.language_model.regularised import RegularisedRecipe
 from blg561.language_model.training import perplexity
 
 
-def provide(book: books.Book, recipe: recipes.Recipe | RegularisedRecipe, folder: Path) -> dict:
+def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
     """Write the two files of `folder`/NAME.pt; the card that says what is in them.
 
     Raises BookError where the known edition of the book is not to be had, CheckpointError for a
@@ -32,13 +38,13 @@ def provide(book: books.Book, recipe: recipes.Recipe | RegularisedRecipe, folder
         raise books.BookError(f"{book_path} is not the known edition, which scores refer to")
     precision = check_finished(folder / f"{recipe.name}.pt", recipe)
     # There is no epoch left to train: this compares lexicon and recipe, and restores the weights.
-    datasets = recipes.build_datasets(recipe, book_path)
-    model, log = all_recipes.run(recipe, *datasets, folder=folder, resume=True)
+    datasets = experiment.build_datasets(recipe, book_path)
+    model, log = experiment.run(recipe, *datasets, folder=folder, resume=True)
 
     target = pretrained.FOLDER / f"{book.key}-{recipe.name}.pt"
     lexicon = datasets[0].unique_data
     checkpoints.save(target, checkpoints.model_contents(model.half(), lexicon))
-    score = pretrained.score(*checkpoints.load_model(target), book_path)
+    score = scoring.score(*checkpoints.load_model(target), book_path)
     card = {
         "book": book.key,
         "title": book.title,
@@ -67,7 +73,7 @@ def check_finished(path: Path, recipe: recipes.Recipe) -> str:
     found = checkpoints.load(path)
     if "log" not in found:
         raise CheckpointError(f"{path} is not the checkpoint of a training")
-    done, wanted = len(found["log"]["epoch"]), found["recipe"]["epochs"]
+    done, wanted = len(found["log"]["epoch"]), found["epochs"]
     if done < wanted:
         raise CheckpointError(f"{path} is not finished: {done} of {wanted} epochs are done")
     generator = torch.Generator()
@@ -88,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = arguments.folder or Path("models") / arguments.book
     try:
         for name in arguments.names:
-            book, recipe = books.CATALOGUE[arguments.book], all_recipes.find(name)
+            book, recipe = books.CATALOGUE[arguments.book], recipes.find(name)
             card = provide(book, recipe, folder)
             before = perplexity(card["validation_loss_before_rounding"])
             print(

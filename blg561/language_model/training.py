@@ -241,7 +241,7 @@ def train(
         print(progress_line(model_name, nepoch, log))
         if epoch % save_interval == 0 or epoch == nepoch:
             save_training(
-                path, model, average, optimizer, scheduler, lexicon, recipe, log, precision
+                path, model, average, optimizer, scheduler, lexicon, recipe, log, nepoch, precision
             )
     if average is not None:
         model.load_state_dict(average.module.state_dict())
@@ -343,7 +343,9 @@ def plain(settings: dict) -> dict:
     return {name: value for name, value in settings.items() if isinstance(value, simple)}
 
 
-def save_training(path, model, average, optimizer, scheduler, lexicon, recipe, log, precision):
+def save_training(
+    path, model, average, optimizer, scheduler, lexicon, recipe, log, nepoch, precision
+):
     device = next(model.parameters()).device
     contents = checkpoints.model_contents(model if average is None else average.module, lexicon)
     if average is not None:
@@ -352,6 +354,7 @@ def save_training(path, model, average, optimizer, scheduler, lexicon, recipe, l
         "optimizer": optimizer.state_dict(),
         "scheduler": None if scheduler is None else scheduler.state_dict(),
         "recipe": recipe,
+        "epochs": nepoch,
         "precision": precision,
         "log": log,
         "random_state": torch.get_rng_state(),
