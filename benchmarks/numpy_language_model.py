@@ -22,7 +22,7 @@ from layers import command_line, in_turns, ratio
 from torch.nn.functional import cross_entropy
 
 from blg561.language_model.conversion import to_torch
-from blg561.numpy_language_model import NumpyLanguageModel
+from blg561.layer import NumpyLanguageModel
 
 SIZES = [(600, 128), (6400, 256)]  # V and H: about those of the practice corpus, of a novel
 CELLS = ["rnn", "lstm", "gru"]

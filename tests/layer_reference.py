@@ -1,7 +1,8 @@
 """What the tests of the layers hold them to: finite differences, autograd, and known mistakes.
 
 A layer's inputs and gradients go by name here: `{"x": ..., "h0": ..., "Wx": ...}` and
-`{"dx": ..., "dh0": ..., "dWx": ...}`.
+`{"dx": ..., "dh0": ..., "dWx": ...}`. What a sequence gives is a list, h and for the LSTM the last
+cell state, and `upstream` has the loss's gradient at each of them.
 """
 
 import inspect
@@ -37,8 +38,19 @@ def step_inputs(layer, rng, N=2):
 
 
 def sequence_inputs(layer, rng, N=2, T=3, scale=1.0):
-    x = scale * rng.normal(size=(N, T, layer.in_size))
-    return {"x": x, "h0": rng.normal(size=(N, layer.out_size))}
+    names = [name.replace("prev_", "") + "0" for name in STATES[type(layer).__name__]]
+    states = {name: rng.normal(size=(N, layer.out_size)) for name in names}
+    return {"x": scale * rng.normal(size=(N, T, layer.in_size)), **states}
+
+
+def sequence_outputs(layer, inputs):
+    return [layer.forward(**inputs), *layer.last_state[1:]]
+
+
+def sequence_upstream(layer, rng, N=2, T=3):
+    states = STATES[type(layer).__name__]
+    shapes = [(N, T, layer.out_size)] + [(N, layer.out_size)] * (len(states) - 1)
+    return [rng.normal(size=shape) for shape in shapes]
 
 
 def step_gradients(layer, inputs, upstream):
@@ -59,16 +71,19 @@ def step_differences(layer, inputs, upstream):
     }
 
 
-def sequence_gradients(layer, inputs, dh):
-    """Of sum(h * dh)."""
+def sequence_gradients(layer, inputs, upstream):
+    """Of the sum of sum(output * its upstream)."""
     layer.forward(**inputs)
-    return layer.backward(dh)
+    return layer.backward(*upstream)
 
 
-def sequence_differences(layer, inputs, dh):
+def sequence_differences(layer, inputs, upstream):
     """The same by finite differences."""
     return {
-        "d" + name: grad_check(lambda _: layer.forward(**inputs), array, dh)
+        "d" + name: sum(
+            grad_check(lambda _, n=n: sequence_outputs(layer, inputs)[n], array, df)
+            for n, df in enumerate(upstream)
+        )
         for name, array in {**inputs, **layer.parameters}.items()
     }
 
@@ -82,15 +97,14 @@ def autograd(function, arrays, upstream):
     return [output.detach().numpy() for output in outputs], gradients
 
 
-def unrolled(step, x, h0, **parameters):
-    """h (N, T, H) of a sequence, from `step(x, *states, **parameters) -> states`, in PyTorch."""
-    names = inspect.signature(step).parameters
-    states = (h0, torch.zeros_like(h0)) if "prev_c" in names else (h0,)
+def unrolled(step, x, h0, c0=None, **parameters):
+    """What a sequence gives, from `step(x, *states, **parameters) -> states`, in PyTorch."""
+    states = (h0,) if c0 is None else (h0, c0)
     h = []
     for t in range(x.shape[1]):
         states = step(x[:, t], *states, **parameters)
         h.append(states[0])
-    return (torch.stack(h, dim=1),)
+    return torch.stack(h, dim=1), *states[1:]
 
 
 def largest_error(ours, reference):
@@ -105,10 +119,9 @@ def error_to_differences(layer, rng):
     step = largest_error(
         step_gradients(layer, inputs, upstream), step_differences(layer, inputs, upstream)
     )
-    inputs = sequence_inputs(layer, rng)
-    dh = rng.normal(size=(2, 3, layer.out_size))
+    inputs, upstream = sequence_inputs(layer, rng), sequence_upstream(layer, rng)
     sequence = largest_error(
-        sequence_gradients(layer, inputs, dh), sequence_differences(layer, inputs, dh)
+        sequence_gradients(layer, inputs, upstream), sequence_differences(layer, inputs, upstream)
     )
     return max(step, sequence)
 
@@ -124,12 +137,12 @@ def step_error_to_autograd(layer, rng, step):
 
 
 def sequence_error_to_autograd(layer, rng, sequence):
-    """The same for a sequence; `sequence(x, h0, **parameters)` returns the tuple (h,)."""
-    inputs = sequence_inputs(layer, rng, N=2, T=5)
-    dh = rng.normal(size=(2, 5, layer.out_size))
-    (h,), gradients = autograd(sequence, {**inputs, **layer.parameters}, [dh])
-    error = rel_error(layer.forward(**inputs), h)
-    return max(error, largest_error(layer.backward(dh), gradients))
+    """The same for a sequence; `sequence(**inputs, **parameters)` returns (h,), or (h, last c)."""
+    inputs, upstream = sequence_inputs(layer, rng, T=5), sequence_upstream(layer, rng, T=5)
+    values, gradients = autograd(sequence, {**inputs, **layer.parameters}, upstream)
+    ours = sequence_outputs(layer, inputs)
+    errors = [rel_error(*pair) for pair in zip(ours, values, strict=True)]
+    return max(*errors, largest_error(layer.backward(*upstream), gradients))
 
 
 def with_mistake(layer_class, equation, right, wrong):
@@ -162,11 +175,13 @@ def assert_sequence_agrees(layer_class, step, N, T, D, H, scale, seed):
     """A layer of any size agrees with autograd to 1e-10 of each gradient's largest entry."""
     rng = np.random.default_rng(seed)
     layer = random_parameters(layer_class(D, H), rng)
-    inputs, dh = sequence_inputs(layer, rng, N, T, scale), rng.normal(size=(N, T, H))
+    inputs = sequence_inputs(layer, rng, N, T, scale)
+    upstream = sequence_upstream(layer, rng, N, T)
     arrays = {**inputs, **layer.parameters}
-    (h,), gradients = autograd(lambda **given: unrolled(step, **given), arrays, [dh])
-    np.testing.assert_allclose(layer.forward(**inputs), h, rtol=0, atol=1e-10)
-    ours = layer.backward(dh)
+    values, gradients = autograd(lambda **given: unrolled(step, **given), arrays, upstream)
+    for output, value in zip(sequence_outputs(layer, inputs), values, strict=True):
+        np.testing.assert_allclose(output, value, rtol=0, atol=1e-10)
+    ours = layer.backward(*upstream)
     assert ours.keys() == gradients.keys()
     for name, reference in gradients.items():
         atol = 1e-10 * max(1.0, np.abs(reference).max())

@@ -12,7 +12,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_reference import STATES, layer_and_rng, random_parameters, sequence_inputs, step_inputs
+from layer_reference import (
+    STATES,
+    layer_and_rng,
+    random_parameters,
+    sequence_inputs,
+    sequence_upstream,
+    step_inputs,
+)
 
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer, recurrent_layers
 from blg561.layer.recurrent_layers import sigmoid
@@ -21,25 +28,27 @@ LAYERS = [RNNLayer, LSTMLayer, GRULayer]
 all_layers = pytest.mark.parametrize("layer_class", LAYERS)
 
 
-def by_steps(layer, x, h0, dh):
-    """h and all gradients of a sequence from the two step methods alone."""
+def by_steps(layer, inputs, upstream):
+    """h, the last states and all gradients of a sequence from the two step methods alone."""
+    x, *states = inputs.values()
+    dh, *dstates = upstream
     T = x.shape[1]
-    states = [h0] + [np.zeros_like(h0) for _ in STATES[type(layer).__name__][1:]]
     h, caches = [], []
     for t in range(T):
         *states, cache = layer.forward_step(x[:, t], *states)
         h.append(states[0])
         caches.append(cache)
     dx = [None] * T
-    dstates = [np.zeros_like(state) for state in states]
+    dstates = [np.zeros_like(states[0]), *dstates]
     sums = [0] * len(layer.parameters)
     for t in reversed(range(T)):
         dstates[0] = dstates[0] + dh[:, t]
         dx[t], *gradients = layer.backward_step(*dstates, caches[t])
         dstates = gradients[: len(states)]
         sums = [total + part for total, part in zip(sums, gradients[len(states) :], strict=True)]
-    gradients = dict(zip(["d" + name for name in layer.parameters], sums, strict=True))
-    return np.stack(h, axis=1), {"dx": np.stack(dx, axis=1), "dh0": dstates[0], **gradients}
+    names = ["d" + name for name in [*inputs, *layer.parameters]]
+    gradients = dict(zip(names, [np.stack(dx, axis=1), *dstates, *sums], strict=True))
+    return np.stack(h, axis=1), states, gradients
 
 
 @settings(max_examples=60, deadline=None)
@@ -56,16 +65,54 @@ def test_a_sequence_is_its_steps(layer_class, sizes, dtype, seed):
     inputs = {
         name: array.astype(dtype) for name, array in sequence_inputs(layer, rng, N, T).items()
     }
-    dh = rng.normal(size=(N, T, H)).astype(dtype)
-    h, gradients = by_steps(layer, **inputs, dh=dh)
+    upstream = [array.astype(dtype) for array in sequence_upstream(layer, rng, N, T)]
+    h, states, gradients = by_steps(layer, inputs, upstream)
     tolerance = {"rtol": 0, "atol": 1000 * np.finfo(dtype).eps}
     np.testing.assert_allclose(layer.forward(**inputs), h, **tolerance)
-    ours = layer.backward(dh)
+    for ours, state in zip(layer.last_state, states, strict=True):
+        np.testing.assert_allclose(ours, state, **tolerance)
+        assert ours.dtype == dtype
+    ours = layer.backward(*upstream)
     assert ours.keys() == gradients.keys()
     for name, gradient in gradients.items():
         np.testing.assert_allclose(ours[name], gradient, **tolerance, err_msg=name)
         assert ours[name].dtype == dtype
         assert ours[name].shape == gradient.shape
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    layer_class=st.sampled_from(LAYERS),
+    T=st.integers(2, 7),
+    data=st.data(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_sequence_is_its_two_parts(layer_class, T, data, seed):
+    """The second starts from the last state of the first, whose gradient comes from the second."""
+    layer, rng = layer_and_rng(layer_class, seed)
+    cut = data.draw(st.integers(1, T - 1))
+    inputs, (dh, *dstates) = sequence_inputs(layer, rng, 2, T), sequence_upstream(layer, rng, 2, T)
+    x, *states = inputs.values()
+    h = layer.forward(x, *states)
+    whole, end = layer.backward(dh, *dstates), layer.last_state
+    first = [layer.forward(x[:, :cut], *states)]
+    between = layer.last_state
+    second = layer.forward(x[:, cut:], *between)
+    np.testing.assert_allclose(np.concatenate([*first, second], axis=1), h, rtol=0, atol=1e-12)
+    for ours, expected in zip(layer.last_state, end, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+    later = layer.backward(dh[:, cut:], *dstates)
+    dbetween, *dstates = [later["d" + name] for name in inputs if name != "x"]
+    dh = dh[:, :cut].copy()
+    dh[:, -1] += dbetween
+    layer.forward(x[:, :cut], *states)
+    earlier = layer.backward(dh, *dstates)
+    ours = {name: earlier[name] + later[name] for name in ["d" + name for name in layer.parameters]}
+    ours["dx"] = np.concatenate([earlier["dx"], later["dx"]], axis=1)
+    ours |= {"d" + name: earlier["d" + name] for name in inputs if name != "x"}
+    assert ours.keys() == whole.keys()
+    for name, gradient in ours.items():
+        np.testing.assert_allclose(gradient, whole[name], rtol=0, atol=1e-9, err_msg=name)
 
 
 @all_layers
@@ -86,14 +133,14 @@ def test_one_float64_among_float32_makes_the_result_float64(layer_class, wide):
 @all_layers
 def test_no_call_changes_its_arguments(layer_class):
     layer, rng = layer_and_rng(layer_class, 0)
-    sequence, step = sequence_inputs(layer, rng, N=2, T=5), step_inputs(layer, rng)
-    dh = rng.normal(size=(2, 5, 4))
+    sequence, step = sequence_inputs(layer, rng), step_inputs(layer, rng)
+    upstream = sequence_upstream(layer, rng)
     dstates = [rng.normal(size=(2, 4)) for _ in STATES[layer_class.__name__]]
     parameters = layer.parameters.values()
-    for array in [*sequence.values(), *step.values(), *parameters, dh, *dstates]:
+    for array in [*sequence.values(), *step.values(), *parameters, *upstream, *dstates]:
         array.flags.writeable = False
     layer.forward(**sequence)
-    layer.backward(dh)
+    layer.backward(*upstream)
     *_, cache = layer.forward_step(**step)
     layer.backward_step(*dstates, cache)
 
@@ -102,12 +149,12 @@ def test_no_call_changes_its_arguments(layer_class):
 @pytest.mark.parametrize("N", [1, 2])  # with one row, time first and batch first are one layout
 def test_nothing_the_caller_does_to_its_arrays_changes_a_later_gradient(layer_class, N):
     layer, rng = layer_and_rng(layer_class, 0)
-    inputs, dh = sequence_inputs(layer, rng, N, T=5), rng.normal(size=(N, 5, 4))
+    inputs, upstream = sequence_inputs(layer, rng, N), sequence_upstream(layer, rng, N)
     h = layer.forward(**inputs)
-    first = copy.deepcopy(layer.backward(dh))
-    for array in [h, *inputs.values(), *layer.grad.values()]:
+    first = copy.deepcopy(layer.backward(*upstream))
+    for array in [h, *layer.last_state, *inputs.values(), *layer.grad.values()]:
         array.fill(np.nan)
-    again = layer.backward(dh)
+    again = layer.backward(*upstream)
     for name, gradient in first.items():
         np.testing.assert_array_equal(again[name], gradient, err_msg=name)
 
@@ -125,6 +172,17 @@ def test_a_cache_outlives_later_steps_and_changes_to_the_arrays(layer_class):
     layer.Wx = np.zeros_like(layer.Wx)
     for ours, gradient in zip(layer.backward_step(*dstates, cache), expected, strict=True):
         np.testing.assert_array_equal(ours, gradient)
+
+
+@all_layers
+def test_a_last_state_outlives_later_calls(layer_class):
+    layer, rng = layer_and_rng(layer_class, 0)
+    layer.forward(**sequence_inputs(layer, rng))
+    kept = layer.last_state
+    before = copy.deepcopy(kept)
+    layer.forward(**sequence_inputs(layer, rng))
+    for ours, expected in zip(kept, before, strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
 @all_layers

@@ -1,5 +1,6 @@
 """LSTMLayer against values by hand, finite differences, autograd and `torch.nn.LSTM`."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -28,7 +29,7 @@ def lstm_step(x, prev_h, prev_c, Wx, Wh, b):
     return torch.sigmoid(a_o) * torch.tanh(next_c), next_c
 
 
-def nn_lstm(x, h0, Wx, Wh, b):
+def nn_lstm(x, h0, c0, Wx, Wh, b):
     def in_torchs_order(columns):  # input, forget, candidate, output
         i, f, o, g = columns.chunk(4, dim=-1)
         return torch.cat([i, f, g, o], dim=-1)
@@ -40,9 +41,8 @@ def nn_lstm(x, h0, Wx, Wh, b):
         "bias_hh_l0": torch.zeros_like(b),
     }
     network = torch.nn.LSTM(Wx.shape[0], Wh.shape[0], batch_first=True, dtype=x.dtype)
-    states = h0[None], torch.zeros_like(h0[None])
-    h, _ = torch.func.functional_call(network, weights, (x, states))
-    return (h,)
+    h, (_, c) = torch.func.functional_call(network, weights, (x, (h0[None], c0[None])))
+    return h, c[0]
 
 
 @pytest.fixture
@@ -112,6 +112,27 @@ def test_any_sequence_agrees_with_autograd(drawn):
     assert_sequence_agrees(LSTMLayer, lstm_step, **drawn)
 
 
+def test_c0_and_dc_are_0_unless_given():
+    layer, rng = layer_and_rng(LSTMLayer)
+    x, h0, dh = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 4)), rng.normal(size=(2, 5, 4))
+    h, gradients = layer.forward(x, h0), layer.backward(dh)
+    zero = np.zeros((2, 4))
+    np.testing.assert_array_equal(layer.forward(x, h0, zero), h)
+    for name, gradient in layer.backward(dh, zero).items():
+        np.testing.assert_array_equal(gradient, gradients[name], err_msg=name)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((1, 4)), np.zeros(4), np.zeros((2, 3))])
+def test_a_wrong_cell_state_is_named(wrong):
+    layer = LSTMLayer(3, 4)
+    message = rf"expected shape \(N = 2, H = 4\), got {re.escape(str(wrong.shape))}$"
+    with pytest.raises(ValueError, match=f"^c0: {message}"):
+        layer.forward(np.zeros((2, 5, 3)), np.zeros((2, 4)), wrong)
+    layer.forward(np.zeros((2, 5, 3)), np.zeros((2, 4)))
+    with pytest.raises(ValueError, match=f"^dc: {message}"):
+        layer.backward(np.zeros((2, 5, 4)), wrong)
+
+
 def test_forget_bias_is_where_the_forget_gate_starts():
     np.testing.assert_array_equal(LSTMLayer(3, 2).b, [0, 0, 1, 1, 0, 0, 0, 0])
     np.testing.assert_array_equal(LSTMLayer(3, 2, forget_bias=-2).b, [0, 0, -2, -2, 0, 0, 0, 0])
@@ -121,17 +142,17 @@ def test_forget_bias_is_where_the_forget_gate_starts():
     ("equation", "right", "wrong"),
     [
         pytest.param("LSTM.9", "* tanh_c", "", id="output gate without tanh(c)"),
-        pytest.param("LSTM.10", "output", "input", id="h's gradient through the input gate"),
+        pytest.param("LSTM.10", "* o", "* i", id="h's gradient through the input gate"),
         pytest.param("LSTM.11", "(1 - tanh_c**2)", "1", id="no tanh' of the cell"),
         pytest.param("LSTM.11", "dnext_c + ", "", id="no dc from the next step"),
-        pytest.param("LSTM.12", "prev_c", "candidate", id="forget gate with the candidate"),
-        pytest.param("LSTM.13", "forget", "input", id="dprev_c through the input gate"),
-        pytest.param("LSTM.14", "candidate", "prev_c", id="input gate with the old cell"),
-        pytest.param("LSTM.15", "input", "forget", id="candidate through the forget gate"),
-        pytest.param("LSTM.16", "(1 - input)", "1", id="half of the sigmoid'"),
-        pytest.param("LSTM.17", "(1 - forget)", "(1 - input)", id="sigmoid' of another gate"),
-        pytest.param("LSTM.18", "doutput", "dinput", id="another gate's gradient"),
-        pytest.param("LSTM.19", "candidate**2", "candidate", id="sigmoid' for tanh'"),
+        pytest.param("LSTM.12", "prev_c", "g", id="forget gate with the candidate"),
+        pytest.param("LSTM.13", "* f", "* i", id="dprev_c through the input gate"),
+        pytest.param("LSTM.14", "* g", "* prev_c", id="input gate with the old cell"),
+        pytest.param("LSTM.15", "* i", "* f", id="candidate through the forget gate"),
+        pytest.param("LSTM.16", "(1 - i)", "1", id="half of the sigmoid'"),
+        pytest.param("LSTM.17", "(1 - f)", "(1 - i)", id="sigmoid' of another gate"),
+        pytest.param("LSTM.18", "do *", "di *", id="another gate's gradient"),
+        pytest.param("LSTM.19", "g**2", "g", id="sigmoid' for tanh'"),
         pytest.param("LSTM.20", "Wx.T", "-Wx.T", id="sign of dx"),
         pytest.param("LSTM.21", "Wh.T", "-Wh.T", id="sign of dprev_h"),
         pytest.param("LSTM.22", "@ da", "@ da[::-1]", id="rows of x and da do not match"),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from blg561.language_model.models import GatedModel, LanguageModel, RNNModel
-from blg561.numpy_language_model import NumpyLanguageModel
+from blg561.layer import NumpyLanguageModel
 
 NAMES = {"rnn": "rnn", "lstm": "lstm", "gru_reset_first": "gru"}  # PyTorch's name → NumPy's
 

@@ -6,6 +6,7 @@ from blg561.layer.feedforward_layers import (
     EmbeddingLayer,
     SoftmaxCrossEntropy,
 )
+from blg561.layer.language_model import NumpyLanguageModel
 from blg561.layer.layer import Layer
 from blg561.layer.recurrent_layers import GRULayer, LSTMLayer, RNNLayer
 
@@ -16,6 +17,7 @@ __all__ = [
     "GRULayer",
     "LSTMLayer",
     "Layer",
+    "NumpyLanguageModel",
     "RNNLayer",
     "SoftmaxCrossEntropy",
 ]

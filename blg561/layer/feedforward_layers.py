@@ -48,8 +48,7 @@ class AffineLayer(Layer):
         """x (N, T, D) → y (N, T, H)."""
         x = self.check("x", x, "N T D").copy()
         N, T, _ = x.shape
-        y = rows(x) @ self.W  # (NLM.3)
-        y = y + self.b  # (NLM.3)
+        y = rows(x) @ self.W + self.b  # (NLM.3)
         self.cache = x, self.W
         return y.reshape(N, T, -1)
 
@@ -65,20 +64,7 @@ class AffineLayer(Layer):
         return self.grad
 
 
-class Parameterless(Layer):
-    """A layer without parameters, for inputs of any size."""
-
-    def __init__(self):
-        # Layer's own asks for two sizes, and here there is no parameter that has them
-        self._sizes, self._shapes = {}, {}
-        self.grad = {}
-        self.cache = None
-
-    def __repr__(self):
-        return f"{type(self).__name__}()"
-
-
-class Dropout(Parameterless):
+class Dropout(Layer):
     """Switches features off at random, the same ones at every step (Gal and Ghahramani, 2016).
 
     p: the probability with which a feature of a sequence is off, at least 0 and below 1. What stays
@@ -118,7 +104,7 @@ class Dropout(Parameterless):
         return self.grad
 
 
-class SoftmaxCrossEntropy(Parameterless):
+class SoftmaxCrossEntropy(Layer):
     """The mean of -ln p(target), in nats per word, where p is the softmax of the logits.
 
     Subtracting a step's largest logit changes no probability and keeps e^s from overflowing. The

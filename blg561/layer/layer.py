@@ -13,7 +13,8 @@ class Layer:
     not a copy, and a cache refers to the parameters it was made with, so change none in place
     between a forward pass and its backward pass.
 
-    in_size, out_size: D and H, integers of at least 1.
+    in_size, out_size: D and H, integers of at least 1. A layer without parameters has none, and
+        takes inputs of any size.
     rng: an integer seed or a `numpy.random.Generator`. The same seed gives the same parameters and
         None other ones each time. NumPy's global state is never used.
     dtype: of the parameters. A result has the dtype that its inputs and the parameters give: for
@@ -27,7 +28,15 @@ class Layer:
     ValueError for a wrong shape. Both say what was expected and what came.
     """
 
-    def __init__(self, in_size, out_size, rng, dtype, **shapes):
+    def __init__(self, in_size=None, out_size=None, rng=None, dtype=np.float64, **shapes):
+        self._sizes, self._shapes = {}, shapes
+        self.grad = {}
+        self.cache = None
+        if shapes:
+            self._start(in_size, out_size, rng, dtype)
+
+    def _start(self, in_size, out_size, rng, dtype):
+        """The sizes and the first parameters."""
         D = _size("in_size", in_size)
         H = _size("out_size", out_size)
         if not np.issubdtype(dtype, np.floating):
@@ -35,15 +44,12 @@ class Layer:
         self.in_size = D
         self.out_size = H
         self._sizes = {"D": D, "H": H, "2H": 2 * H, "4H": 4 * H}
-        self._shapes = shapes
         rng = np.random.default_rng(rng)
         bound = 1 / np.sqrt(H)
-        for name, axes in shapes.items():
+        for name, axes in self._shapes.items():
             shape = [self._sizes[axis] for axis in axes.split()]
             start = rng.uniform(-bound, bound, shape) if name.startswith("W") else np.zeros(shape)
             setattr(self, name, start.astype(dtype))
-        self.grad = {}
-        self.cache = None
 
     @property
     def parameters(self):
@@ -56,7 +62,8 @@ class Layer:
         super().__setattr__(name, value)
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.in_size}, {self.out_size})"
+        sizes = f"{self.in_size}, {self.out_size}" if self._shapes else ""
+        return f"{type(self).__name__}({sizes})"
 
     def check(self, name, array, axes, **sizes):
         """`array` itself if it holds floats and has these axes, or an error that calls it `name`.
@@ -91,20 +98,6 @@ class Layer:
                 f"got {_typename(cache)}"
             )
         return cache
-
-    def time_major(self, x, h0):
-        """Checks the input of a sequence and lays it out with time first, in arrays of its own.
-
-        x (N, T, D), h0 (N, H) → x (T, N, D), h (T + 1, N, H) with h[0] = h0, the rest still empty.
-        """
-        x = self.check("x", x, "N T D")
-        N, T, _ = x.shape
-        h0 = self.check("h0", h0, "N H", N=N)
-        self.cache = None  # makes room for the cache of the call that starts here
-        dtype = np.result_type(x, h0, *self.parameters.values())
-        h = np.empty((T + 1, N, self.out_size), dtype)
-        h[0] = h0
-        return x.swapaxes(0, 1).astype(dtype, order="C"), h
 
     def kept(self):
         """What the last `forward` kept for `backward`."""

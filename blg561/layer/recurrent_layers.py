@@ -4,8 +4,10 @@ N sequences of T steps, D features of an input, H hidden units. Vectors are rows
 x is (N, D) and products go from the right, x @ Wx. dX is the gradient of the loss with respect to X
 and has X's shape. The comment at a line's end is the number of its equation in the lessons.
 
-The step methods define a layer. The sequence methods do the same for T steps, but take every
-product that does not wait for the step before out of the loop: T·N rows go through it at once.
+A cell is what has to wait for the step before. The step methods wrap it into a layer. The sequence
+methods run it for T steps, and take every product that does not wait out of the loop: T·N rows go
+through it at once. After `forward`, `last_state` is the tuple of states of the last step, (h,) or
+for the LSTM (h, c), each (N, H): what `forward` of the text that follows starts from.
 """
 
 import numpy as np
@@ -29,6 +31,18 @@ def rows(x):
     return x.reshape(-1, x.shape[-1])
 
 
+def time_first(x):
+    """x (N, T, D) → a copy (T, N, D), in which each step is one block."""
+    return x.swapaxes(0, 1).copy()
+
+
+def states_from(first, T, dtype):
+    """The first state (N, H) → (T + 1, N, H), with `first` at 0 and the rest still empty."""
+    states = np.empty((T + 1, *first.shape), dtype)
+    states[0] = first
+    return states
+
+
 class RNNLayer(Layer):
     """h_t = tanh(x_t Wx + h_{t-1} Wh + b), the simple recurrent layer (Elman, 1990).
 
@@ -43,8 +57,8 @@ class RNNLayer(Layer):
         x = self.check("x", x, "N D")
         prev_h = self.check("prev_h", prev_h, "N H", N=len(x))
         Wx, Wh, b = self.Wx, self.Wh, self.b
-        a = x @ Wx + prev_h @ Wh + b  # (RNN.1)
-        next_h = np.tanh(a)  # (RNN.2)
+        xa = x @ Wx + b  # (RNN.1)
+        next_h = rnn_cell(xa, prev_h, Wh)
         return next_h, (x.copy(), prev_h.copy(), next_h.copy(), Wx, Wh)
 
     def backward_step(self, dnext_h, cache):
@@ -61,16 +75,18 @@ class RNNLayer(Layer):
 
     def forward(self, x, h0):
         """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step."""
-        x, h = self.time_major(x, h0)
+        x = self.check("x", x, "N T D")
+        N, T, _ = x.shape
+        h0 = self.check("h0", h0, "N H", N=N)
+        self.cache = None  # makes room for the one of this call
         Wx, Wh, b = self.Wx, self.Wh, self.b
-        T, N, _ = x.shape
-        a = rows(x) @ Wx  # (RNN.1)
-        a += b  # (RNN.1)
-        a = a.reshape(T, N, -1)
+        x = time_first(x)
+        xa = (rows(x) @ Wx + b).reshape(T, N, -1)  # (RNN.1)
+        h = states_from(h0, T, np.result_type(xa, h0, Wh))
         for t in range(T):
-            a[t] += h[t] @ Wh  # (RNN.1)
-            h[t + 1] = np.tanh(a[t])  # (RNN.2)
+            h[t + 1] = rnn_cell(xa[t], h[t], Wh)
         self.cache = x, h, Wx, Wh
+        self.last_state = (h[-1].copy(),)
         return h[1:].swapaxes(0, 1).copy()
 
     def backward(self, dh):
@@ -94,11 +110,20 @@ class RNNLayer(Layer):
         return self.grad
 
 
+def rnn_cell(xa, prev_h, Wh):
+    """xa (N, H), prev_h (N, H) → next_h (N, H).
+
+    xa: the part of a that does not wait, x Wx + b.
+    """
+    a = xa + prev_h @ Wh  # (RNN.1)
+    return np.tanh(a)  # (RNN.2)
+
+
 class LSTMLayer(Layer):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
 
     Wx (D, 4H), Wh (H, 4H), b (4H,), with the blocks of columns in the order input, forget, output
-    gate, candidate. `forward` starts from the cell state 0.
+    gate, candidate.
 
     forget_bias: where the forget gate's bias starts. At 1 the gate starts more open than closed, so
         that the cell state is kept and its gradient gets through (Jozefowicz et al., 2015).
@@ -114,8 +139,8 @@ class LSTMLayer(Layer):
         prev_h = self.check("prev_h", prev_h, "N H", N=len(x))
         prev_c = self.check("prev_c", prev_c, "N H", N=len(x))
         Wx, Wh, b = self.Wx, self.Wh, self.b
-        a = x @ Wx + prev_h @ Wh + b  # (LSTM.1)
-        next_h, next_c, gates = lstm_cell(a, prev_c)
+        xa = x @ Wx + b  # (LSTM.1)
+        next_h, next_c, gates = lstm_cell(xa, prev_h, prev_c, Wh)
         return next_h, next_c, (x.copy(), prev_h.copy(), prev_c.copy(), gates, Wx, Wh)
 
     def backward_step(self, dnext_h, dnext_c, cache):
@@ -131,31 +156,40 @@ class LSTMLayer(Layer):
         db = da.sum(axis=0)  # (LSTM.24)
         return dx, dprev_h, dprev_c, dWx, dWh, db
 
-    def forward(self, x, h0):
-        """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step."""
-        x, h = self.time_major(x, h0)
+    def forward(self, x, h0, c0=None):
+        """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step.
+
+        c0: the cell state (N, H) before the first step, 0 unless given.
+        """
+        x = self.check("x", x, "N T D")
+        N, T, _ = x.shape
+        h0 = self.check("h0", h0, "N H", N=N)
+        c0 = np.zeros_like(h0) if c0 is None else self.check("c0", c0, "N H", N=N)
+        self.cache = None  # makes room for the one of this call
         Wx, Wh, b = self.Wx, self.Wh, self.b
-        T, N, _ = x.shape
-        a = rows(x) @ Wx  # (LSTM.1)
-        a += b  # (LSTM.1)
-        a = a.reshape(T, N, -1)
-        c = np.zeros_like(h)
+        x = time_first(x)
+        xa = (rows(x) @ Wx + b).reshape(T, N, -1)  # (LSTM.1)
+        h = states_from(h0, T, np.result_type(xa, h0, c0, Wh))
+        c = states_from(c0, T, h.dtype)
         gates = [None] * T
         for t in range(T):
-            a[t] += h[t] @ Wh  # (LSTM.1)
-            h[t + 1], c[t + 1], gates[t] = lstm_cell(a[t], c[t])
+            h[t + 1], c[t + 1], gates[t] = lstm_cell(xa[t], h[t], c[t], Wh)
         self.cache = x, h, c, gates, Wx, Wh
+        self.last_state = h[-1].copy(), c[-1].copy()
         return h[1:].swapaxes(0, 1).copy()
 
-    def backward(self, dh):
-        """dh (N, T, H) → `self.grad`: dx (N, T, D), dh0 (N, H), dWx, dWh, db."""
+    def backward(self, dh, dc=None):
+        """dh (N, T, H) → `self.grad`: dx (N, T, D), dh0 (N, H), dc0 (N, H), dWx, dWh, db.
+
+        dc: the loss's gradient at the last cell state (N, H), 0 unless given.
+        """
         x, h, c, gates, Wx, Wh = self.kept()
         Wh = np.asfortranarray(Wh)  # lays Wh.T out row by row, for the products of the loop
         T, N, _ = x.shape
         dh = self.check("dh", dh, "N T H", N=N, T=T)
-        da = np.empty((T, N, Wh.shape[1]), np.result_type(h, dh))
-        dprev_h = np.zeros(h[0].shape, da.dtype)
-        dprev_c = np.zeros(h[0].shape, da.dtype)
+        dc = np.zeros_like(dh[:, 0]) if dc is None else self.check("dc", dc, "N H", N=N)
+        da = np.empty((T, N, Wh.shape[1]), np.result_type(h, dh, dc))
+        dprev_h, dprev_c = np.zeros_like(dc), dc
         for t in reversed(range(T)):
             dnext_h = dh[:, t] + dprev_h  # (LSTM.25)
             da[t], dprev_c = lstm_cell_backward(dnext_h, dprev_c, c[t], gates[t])
@@ -165,37 +199,41 @@ class LSTMLayer(Layer):
         dWh = rows(h[:-1]).T @ rows(da)  # (LSTM.27)
         db = rows(da).sum(axis=0)  # (LSTM.28)
         dx = dx.reshape(x.shape).swapaxes(0, 1)
-        self.grad = {"dx": dx, "dh0": dprev_h, "dWx": dWx, "dWh": dWh, "db": db}
+        self.grad = {"dx": dx, "dh0": dprev_h, "dc0": dprev_c, "dWx": dWx, "dWh": dWh, "db": db}
         return self.grad
 
 
-def lstm_cell(a, prev_c):
-    """a (N, 4H), prev_c (N, H) → next_h (N, H), next_c (N, H) and the gates."""
+def lstm_cell(xa, prev_h, prev_c, Wh):
+    """xa (N, 4H), prev_h (N, H), prev_c (N, H) → next_h (N, H), next_c (N, H) and the gates.
+
+    xa: the part of a that does not wait, x Wx + b.
+    """
+    a = xa + prev_h @ Wh  # (LSTM.1)
     a_i, a_f, a_o, a_g = split(a, 4)
-    input = sigmoid(a_i)  # (LSTM.2)
-    forget = sigmoid(a_f)  # (LSTM.3)
-    output = sigmoid(a_o)  # (LSTM.4)
-    candidate = np.tanh(a_g)  # (LSTM.5)
-    next_c = forget * prev_c + input * candidate  # (LSTM.6)
+    i = sigmoid(a_i)  # (LSTM.2)
+    f = sigmoid(a_f)  # (LSTM.3)
+    o = sigmoid(a_o)  # (LSTM.4)
+    g = np.tanh(a_g)  # (LSTM.5)
+    next_c = f * prev_c + i * g  # (LSTM.6)
     tanh_c = np.tanh(next_c)  # (LSTM.7)
-    next_h = output * tanh_c  # (LSTM.8)
-    return next_h, next_c, (input, forget, output, candidate, tanh_c)
+    next_h = o * tanh_c  # (LSTM.8)
+    return next_h, next_c, (i, f, o, g, tanh_c)
 
 
 def lstm_cell_backward(dnext_h, dnext_c, prev_c, gates):
     """dnext_h (N, H), dnext_c (N, H) → da (N, 4H), dprev_c (N, H)."""
-    input, forget, output, candidate, tanh_c = gates
-    doutput = dnext_h * tanh_c  # (LSTM.9)
-    dtanh_c = dnext_h * output  # (LSTM.10)
+    i, f, o, g, tanh_c = gates
+    do = dnext_h * tanh_c  # (LSTM.9)
+    dtanh_c = dnext_h * o  # (LSTM.10)
     dc = dnext_c + dtanh_c * (1 - tanh_c**2)  # (LSTM.11)
-    dforget = dc * prev_c  # (LSTM.12)
-    dprev_c = dc * forget  # (LSTM.13)
-    dinput = dc * candidate  # (LSTM.14)
-    dcandidate = dc * input  # (LSTM.15)
-    da_i = dinput * input * (1 - input)  # (LSTM.16)
-    da_f = dforget * forget * (1 - forget)  # (LSTM.17)
-    da_o = doutput * output * (1 - output)  # (LSTM.18)
-    da_g = dcandidate * (1 - candidate**2)  # (LSTM.19)
+    df = dc * prev_c  # (LSTM.12)
+    dprev_c = dc * f  # (LSTM.13)
+    di = dc * g  # (LSTM.14)
+    dg = dc * i  # (LSTM.15)
+    da_i = di * i * (1 - i)  # (LSTM.16)
+    da_f = df * f * (1 - f)  # (LSTM.17)
+    da_o = do * o * (1 - o)  # (LSTM.18)
+    da_g = dg * (1 - g**2)  # (LSTM.19)
     return np.concatenate([da_i, da_f, da_o, da_g], axis=1), dprev_c
 
 
@@ -216,9 +254,9 @@ class GRULayer(Layer):
         x = self.check("x", x, "N D")
         prev_h = self.check("prev_h", prev_h, "N H", N=len(x))
         Wx, Wh, b, Wxi, Whi, bi = self.parameters.values()
-        a = x @ Wx + prev_h @ Wh + b  # (GRU.1)
+        xa = x @ Wx + b  # (GRU.1)
         xi = x @ Wxi + bi  # (GRU.5)
-        next_h, reset_h, gates = gru_cell(a, xi, prev_h, Whi)
+        next_h, reset_h, gates = gru_cell(xa, xi, prev_h, Wh, Whi)
         return next_h, (x.copy(), prev_h.copy(), reset_h, gates, Wx, Wh, Wxi, Whi)
 
     def backward_step(self, dnext_h, cache):
@@ -238,21 +276,21 @@ class GRULayer(Layer):
 
     def forward(self, x, h0):
         """x (N, T, D), h0 (N, H) → h (N, T, H), the hidden state after each step."""
-        x, h = self.time_major(x, h0)
+        x = self.check("x", x, "N T D")
+        N, T, _ = x.shape
+        h0 = self.check("h0", h0, "N H", N=N)
+        self.cache = None  # makes room for the one of this call
         Wx, Wh, b, Wxi, Whi, bi = self.parameters.values()
-        T, N, _ = x.shape
-        a = rows(x) @ Wx  # (GRU.1)
-        a += b  # (GRU.1)
-        a = a.reshape(T, N, -1)
-        xi = rows(x) @ Wxi  # (GRU.5)
-        xi += bi  # (GRU.5)
-        xi = xi.reshape(T, N, -1)
+        x = time_first(x)
+        xa = (rows(x) @ Wx + b).reshape(T, N, -1)  # (GRU.1)
+        xi = (rows(x) @ Wxi + bi).reshape(T, N, -1)  # (GRU.5)
+        h = states_from(h0, T, np.result_type(xa, xi, h0, Wh, Whi))
         reset_h = np.empty_like(h[1:])
         gates = [None] * T
         for t in range(T):
-            a[t] += h[t] @ Wh  # (GRU.1)
-            h[t + 1], reset_h[t], gates[t] = gru_cell(a[t], xi[t], h[t], Whi)
+            h[t + 1], reset_h[t], gates[t] = gru_cell(xa[t], xi[t], h[t], Wh, Whi)
         self.cache = x, h, reset_h, gates, Wx, Wh, Wxi, Whi
+        self.last_state = (h[-1].copy(),)
         return h[1:].swapaxes(0, 1).copy()
 
     def backward(self, dh):
@@ -284,8 +322,12 @@ class GRULayer(Layer):
         return self.grad
 
 
-def gru_cell(a, xi, prev_h, Whi):
-    """a (N, 2H), xi (N, H), prev_h (N, H) → next_h (N, H), reset_h (N, H) and the gates."""
+def gru_cell(xa, xi, prev_h, Wh, Whi):
+    """xa (N, 2H), xi (N, H), prev_h (N, H) → next_h (N, H), reset_h (N, H) and the gates.
+
+    xa, xi: the parts of a and ai that do not wait, x Wx + b and x Wxi + bi.
+    """
+    a = xa + prev_h @ Wh  # (GRU.1)
     a_z, a_r = split(a, 2)
     update = sigmoid(a_z)  # (GRU.2)
     reset = sigmoid(a_r)  # (GRU.3)

@@ -18,8 +18,8 @@ from blg561.language_model import books, conversion, pretrained, training
 from blg561.language_model.dataset import Dataset, evaluation_loader, tokenize
 from blg561.language_model.generation import generate
 from blg561.language_model.models import GatedModel, RNNModel, map_state
-from blg561.layer import LSTMLayer
-from blg561.numpy_language_model import CELLS, ContinuingLSTMLayer, NumpyLanguageModel
+from blg561.layer import NumpyLanguageModel
+from blg561.layer.language_model import CELLS
 
 V = 11
 all_cells = pytest.mark.parametrize("cell", CELLS)
@@ -115,17 +115,6 @@ def test_float32_stays_float32(cell):
 
 
 # The state goes on
-
-
-def test_the_continuing_lstm_is_the_lstm_where_the_cell_state_starts_at_0():
-    rng = np.random.default_rng(0)
-    ours, plain = ContinuingLSTMLayer(3, 4, rng=1), LSTMLayer(3, 4, rng=1)
-    x, h0, dh = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 4)), rng.normal(size=(2, 5, 4))
-    h, _ = ours.forward_from(x, h0, np.zeros((2, 4)))
-    np.testing.assert_array_equal(h, plain.forward(x, h0))
-    expected = plain.backward(dh)
-    for name, gradient in ours.backward(dh).items():
-        np.testing.assert_array_equal(gradient, expected[name])
 
 
 @all_cells
@@ -381,8 +370,6 @@ def test_arguments_out_of_range(options, message):
          "len_gen: expected at least 1, got 0"),
         (lambda m: m.generate(WORDS[0], 1, np.ones, temperature=0), ValueError,
          "temperature: expected a number above 0, got 0"),
-        (lambda m: m.layers[0].forward_from(np.ones((3, 2, 4)), np.ones((3, 5)), np.ones((2, 5))),
-         ValueError, "c0: expected shape (N = 3, H = 5), got (2, 5)"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, error, message):

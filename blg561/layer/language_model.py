@@ -1,76 +1,43 @@
-"""The word-level language model in NumPy alone: the layers of this package, one on another.
+"""A word-level language model of these layers, one on another.
 
 It is the network of `blg561.language_model.models`, which `blg561.language_model.conversion`
 translates into this one and back. N rows of text, T words of each, V words in the lexicon, H hidden
-units. Importing this module never imports PyTorch.
+units.
 """
 
 import math
 
 import numpy as np
 
-from blg561.layer import (
+from blg561.layer.feedforward_layers import (
     AffineLayer,
     Dropout,
     EmbeddingLayer,
-    GRULayer,
-    LSTMLayer,
-    RNNLayer,
     SoftmaxCrossEntropy,
 )
-from blg561.layer.recurrent_layers import lstm_cell, rows
+from blg561.layer.recurrent_layers import GRULayer, LSTMLayer, RNNLayer
 
-
-class ContinuingLSTMLayer(LSTMLayer):
-    """An LSTMLayer that can start from any cell state and says where it ended.
-
-    `LSTMLayer.forward` starts from the cell state 0, as the assignment has it, which would forget
-    at the end of every window. `backward` is the same for both: it reads all cell states, the first
-    one too, from the cache.
-    """
-
-    def forward_from(self, x, h0, c0):
-        """x (N, T, D), h0 (N, H), c0 (N, H) → h (N, T, H) and the last cell state (N, H)."""
-        x, h = self.time_major(x, h0)
-        Wx, Wh, b = self.Wx, self.Wh, self.b
-        T, N, _ = x.shape
-        a = rows(x) @ Wx  # (LSTM.1)
-        a += b  # (LSTM.1)
-        a = a.reshape(T, N, -1)
-        c = np.empty_like(h)
-        c[0] = self.check("c0", c0, "N H", N=N)
-        gates = [None] * T
-        for t in range(T):
-            a[t] += h[t] @ Wh  # (LSTM.1)
-            h[t + 1], c[t + 1], gates[t] = lstm_cell(a[t], c[t])
-        self.cache = x, h, c, gates, Wx, Wh
-        return h[1:].swapaxes(0, 1).copy(), c[-1].copy()
-
-
-CELLS = {"rnn": RNNLayer, "lstm": ContinuingLSTMLayer, "gru": GRULayer}
+CELLS = {"rnn": RNNLayer, "lstm": LSTMLayer, "gru": GRULayer}
 
 
 class NumpyLanguageModel:
     """Embedding → dropout → recurrent layers, dropout after each → affine layer → softmax.
 
-    Parameters
-    ----------
-    ntoken : words in the lexicon, V.
-    embed_size, hidden_size, hidden_layers : sizes of the embedding and of each recurrent layer.
-    dropout : probability of locked dropout, in training only.
-    cell : "rnn", "lstm" or "gru".
-    tie_weights : the affine layer uses the embedding matrix (Press and Wolf 2017); needs
+    The layers are `embedding`, the list `layers` and the affine `output`. Replace a parameter as
+    you do with a layer; where weights are tied, that of the embedding. After `backward`, `grad` has
+    the gradients under the names of `parameters`. The embedding and the affine layer start uniform
+    in ±0.1, as in PyTorch's example of a word language model, and b at 0. The state is a tuple of
+    arrays (layers, N, H): (h,), and (h, c) for LSTM layers.
+
+    ntoken: words in the lexicon, V.
+    embed_size, hidden_size, hidden_layers: sizes of the embedding and of each recurrent layer, and
+        how many of these.
+    dropout: probability of locked dropout, in training only.
+    cell: "rnn", "lstm" or "gru".
+    tie_weights: the affine layer uses the embedding matrix (Press and Wolf, 2017); needs
         embed_size = hidden_size.
-    rng : an integer seed or a `numpy.random.Generator`, for the first weights and for dropout.
-    dtype : of the parameters, and so of all results.
-
-    Attributes
-    ----------
-    embedding, layers, output : the layers; `output` is the affine one. Replace a parameter as you
-        do with a layer; where weights are tied, that of the embedding.
-    grad : after `backward`, the gradients under the names of `parameters`.
-
-    The state is a tuple of arrays (layers, N, H): (h,), and (h, c) for LSTM layers.
+    rng: an integer seed or a `numpy.random.Generator`, for the first weights and for dropout.
+    dtype: of the parameters, and so of all results.
 
     Raises ValueError for a size below 1, a probability outside [0, 1), an unknown cell, or tied
     weights of unequal sizes.
@@ -108,6 +75,8 @@ class NumpyLanguageModel:
         self.criterion = SoftmaxCrossEntropy()
         self.embedding.W = rng.uniform(-0.1, 0.1, self.embedding.W.shape).astype(dtype)
         self.output.W = rng.uniform(-0.1, 0.1, self.output.W.shape).astype(dtype)
+        if tie_weights:
+            self.output.W = self.embedding.W.T  # (NLM.15)
         self.grad = {}
 
     @property
@@ -138,13 +107,8 @@ class NumpyLanguageModel:
         hidden = self.dropouts[0].forward(hidden, training)
         states = []
         for number, layer in enumerate(self.layers):
-            before = [part[number] for part in state]
-            if self.cell == "lstm":
-                hidden, c = layer.forward_from(hidden, *before)
-                states.append((hidden[:, -1], c))
-            else:
-                hidden = layer.forward(hidden, *before)
-                states.append((hidden[:, -1],))
+            hidden = layer.forward(hidden, *(part[number] for part in state))
+            states.append(layer.last_state)
             hidden = self.dropouts[number + 1].forward(hidden, training)
         return self.output.forward(hidden), tuple(map(np.stack, zip(*states, strict=True)))
 
