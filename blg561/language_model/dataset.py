@@ -96,9 +96,10 @@ class Dataset(torch.utils.data.Dataset):
         other = copy.copy(self)
         other.data = data[data < unknown]
         if 2 * len(other.data) < len(data) or len(other.data) < 2:
+            share = f"{len(other.data):,} of {len(data):,} tokens"
             raise InputError(
-                f"expected a text in the words of this network, got one of which "
-                f"{len(other.data):,} of {len(data):,} tokens are in its lexicon of {unknown:,} words"
+                f"expected a text in the words of this network, got one of which {share} are in "
+                f"its lexicon of {unknown:,} words"
             )
         other.unique_data, other.data_idx = list(lexicon), index_of
         other.idx_data = dict(enumerate(lexicon))
