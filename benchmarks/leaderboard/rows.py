@@ -14,6 +14,7 @@ from benchmarks.leaderboard.parts import (
     NetworkPart,
     NGramPart,
     Part,
+    Provided,
     UniformPart,
 )
 from blg561.language_model.recipes import LADDER, Recipe, find
@@ -47,7 +48,7 @@ class Row:
     def parts(self) -> list[Part]:
         return [part for parts in self.systems for part in parts]
 
-    def recipes(self) -> set[Recipe]:
+    def recipes(self) -> set[Recipe | Provided]:
         """Those of all networks that the row needs."""
         parts = [getattr(part, "base", part) for part in self.parts()]  # a cache's network
         return {part.recipe for part in parts if hasattr(part, "recipe")}

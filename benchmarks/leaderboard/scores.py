@@ -175,6 +175,8 @@ def build(row: Row) -> dict:
         "systems": describe(row.systems),
         "results": results,
         "precision": sorted({networks.precision(recipe, row.book) for recipe in row.recipes()}),
+        "lexicon": text.ntoken,
+        "unseen_in_lexicon": (~text.seen).sum().item(),
         "unseen_words": round((~text.seen[text.targets]).double().mean().item(), 5),
         "seconds": round(time.perf_counter() - start, 1),
         "torch": torch.__version__,
@@ -183,15 +185,20 @@ def build(row: Row) -> dict:
 
 def measure(parts: tuple[Part, ...], book: str) -> dict:
     """What one system reaches, with the settings and weights chosen for it."""
-    text = read_text(book)
-    scores = [scores_of(part, book) for part in parts]
-    weights = best_weights([s.whole[: text.half] for s in scores])
-    whole, unk = (mix(kind, weights) for kind in zip(*scores, strict=True))
+    scores, weights = mixed(parts, book)
     return {
-        **figures(Scores(whole, unk), text),
+        **figures(scores, read_text(book)),
         "weights": [round(weight, 5) for weight in weights],
         "settings": [choose(part, book) for part in parts],
     }
+
+
+def mixed(parts: tuple[Part, ...], book: str) -> tuple[Scores, list[float]]:
+    """Scores of the mixture, and its weights, which are best on the first half."""
+    scores = [scores_of(part, book) for part in parts]
+    half = read_text(book).half
+    weights = best_weights([s.whole[:half] for s in scores])
+    return Scores(*(mix(kind, weights) for kind in zip(*scores, strict=True))), weights
 
 
 def figures(scores: Scores, text: Text) -> dict:
