@@ -12,16 +12,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from blg561.language_model import books
+from blg561.language_model import books, recipes
 
 PROGRAM = "python -m blg561"
-RECIPE_HELP = (
-    "lstm (default), rnn, rnn_clipped: the RNN with gradient clipping, or averaged: the best "
-    "network of lesson 5"
-)
-TRAINING_HELP = (
-    f"{RECIPE_HELP}; the steps that lead to it are sgd, tied, locked_dropout, embedding_dropout, "
-    "second_layer and weight_drop"
+RECIPES_HELP = (
+    f"{', '.join(recipes.ASSIGNMENT)} (lesson 4), or a step of the ladder of lesson 5: "
+    f"{', '.join(recipes.LADDER)}"
 )
 BOOK_HELP = f"see `{PROGRAM} books` (default: pride_prejudice)"
 
@@ -160,7 +156,9 @@ def add_train(add):
         "--book practice --recipe rnn_clipped --epochs 3",
     )
     parser.add_argument("--book", metavar="KEY", default="pride_prejudice", help=BOOK_HELP)
-    parser.add_argument("--recipe", metavar="NAME", default="lstm", help=TRAINING_HELP)
+    parser.add_argument(
+        "--recipe", metavar="NAME", default="lstm", help=f"{RECIPES_HELP}; default: %(default)s"
+    )
     parser.add_argument(
         "--epochs", metavar="N", type=whole_from(1), help="default: as many as the recipe has"
     )
@@ -197,22 +195,21 @@ def train(arguments) -> int:
             f"{path} exists: --resume goes on from it, --overwrite replaces it, --folder names "
             "another place"
         )
+    given = {name: vars(arguments)[name] for name in ("epochs", "seed")}
+    given = {name: value for name, value in given.items() if value is not None}
+    recipe = replace(recipes.find(arguments.recipe), **given)
     book_path = find_for_training(arguments.book)
     import torch
 
-    from blg561.language_model import all_recipes
-    from blg561.language_model.pretrained import protocol
-    from blg561.language_model.recipes import build_datasets
+    from blg561.language_model import experiment
+    from blg561.language_model.scoring import protocol
     from blg561.language_model.training import perplexity
 
-    given = {name: vars(arguments)[name] for name in ("epochs", "seed")}
-    given = {name: value for name, value in given.items() if value is not None}
-    recipe = replace(all_recipes.find(arguments.recipe), **given)
     has_cuda = torch.cuda.is_available()
     if arguments.device == "cuda" and not has_cuda:
         raise ValueError("--device cuda: PyTorch finds no such device here")
     device = arguments.device or ("cuda" if has_cuda else "cpu")
-    datasets = build_datasets(recipe, book_path)
+    datasets = experiment.build_datasets(recipe, book_path)
     check_writable(folder)
 
     book = books.CATALOGUE[arguments.book]
@@ -222,12 +219,13 @@ def train(arguments) -> int:
     print(f"  saved     {path}, after every epoch", flush=True)
     before = modified(path)
     try:
-        _, log = all_recipes.run(
+        _, log = experiment.run(
             recipe,
             *datasets,
             device,
             folder=folder,
             resume=arguments.resume,
+            overwrite=arguments.overwrite,
             precision=arguments.precision,
         )
     except KeyboardInterrupt:
@@ -297,7 +295,10 @@ def add_evaluate(add):
     parser.add_argument("--book", metavar="KEY", default="pride_prejudice", help=BOOK_HELP)
     network = parser.add_mutually_exclusive_group()
     network.add_argument(
-        "--recipe", metavar="NAME", default="lstm", help=f"a provided network: {RECIPE_HELP}"
+        "--recipe",
+        metavar="NAME",
+        default="lstm",
+        help="the network of this recipe that comes with the package (default: %(default)s)",
     )
     network.add_argument("--model", metavar="FILE", help="a checkpoint that `train` wrote")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -305,14 +306,14 @@ def add_evaluate(add):
 
 def evaluate(arguments) -> int:
     path = books.find(arguments.book)
-    from blg561.language_model import checkpoints, pretrained
+    from blg561.language_model import checkpoints, pretrained, scoring
 
     if arguments.model is not None:
         name, network = arguments.model, checkpoints.load_model(arguments.model)
     else:
         name = f"{arguments.book}-{arguments.recipe}"
         network = pretrained.load(arguments.book, arguments.recipe)
-    score = pretrained.score(*network, path)
+    score = scoring.score(*network, path)
     book = books.CATALOGUE[arguments.book]
     if arguments.json:
         told = {"book": book.key, "title": book.title, "model": name}
