@@ -416,7 +416,9 @@ def test_evaluate_refuses_what_it_cannot_score(network, capsys):
     contents = checkpoints.load(network)
     contents["lexicon"] = [f"x{word}" for word in contents["lexicon"]]
     checkpoints.save(network, contents)
-    assert "expected a text in the words of this network" in refusal(capsys, *evaluate, "--model", str(network))
+    assert "expected a text in the words of this network" in refusal(
+        capsys, *evaluate, "--model", str(network)
+    )
 
 
 # generate
