@@ -269,7 +269,7 @@ def _find_practice(book: Book) -> Path:
     """The generated text: written anew unless a folder has exactly it, for it cannot be wrong."""
     for folder in (folders := _folders()):
         path = folder / book.file_name
-        if path.is_file() and _digest(path.read_bytes()) == book.sha256:
+        if path.is_file() and _digest(gutenberg.read(path)) == book.sha256:
             return path
     content = practice.text().encode()
     try:
