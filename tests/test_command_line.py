@@ -193,7 +193,7 @@ def test_nobody_who_reads_is_no_error_message(corpus):
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(TESTS.parent)},
+        env=os.environ | {"PYTHONPATH": str(TESTS.parent), "PYTHONUNBUFFERED": ""},
     )
     os.close(writing)
     assert (process.returncode, process.stderr) == (141, "")
