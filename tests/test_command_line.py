@@ -631,7 +631,11 @@ def test_evaluate_in_words_says_the_protocol_and_the_score(network, corpus, caps
     assert "600 validation tokens" in out and f"all {len(lexicon)} words" in out
 
 
-def test_evaluate_refuses_what_it_cannot_score(network, capsys):
+def denied(*_):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_evaluate_refuses_what_it_cannot_score(network, monkeypatch, capsys):
     evaluate = ["evaluate", "--book", "practice"]
     line = refusal(capsys, *evaluate, "--recipe", "gru")
     assert "no network gru on practice" in line and "lstm on practice" in line
@@ -643,6 +647,10 @@ def test_evaluate_refuses_what_it_cannot_score(network, capsys):
     torch.save(torch.nn.Linear(1, 1), "pickled.pt")
     line = refusal(capsys, *evaluate, "--model", "pickled.pt")
     assert "pickled.pt holds pickled Python objects" in line and "weights_only" not in line
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.zipfile, "ZipFile", denied)
+        line = refusal(capsys, *evaluate, "--model", str(network))
+    assert line == f"error: {network} cannot be read: Permission denied"
     contents = checkpoints.load(network)
     lexicon = contents.pop("lexicon")
     checkpoints.save("wordless.pt", contents)
