@@ -148,7 +148,7 @@ def test_environment_that_names_no_folder_is_an_error(folder, monkeypatch):
 def test_environment_that_names_an_unreadable_folder_is_an_error(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("BLG561_DATA", str(tmp_path))
     monkeypatch.setattr(os, "access", lambda *_: False)  # a test that runs as root may read it
-    with pytest.raises(BookError, match="BLG561_DATA must name a folder .* can be read"):
+    with pytest.raises(BookError, match=r"BLG561_DATA must name a folder .* can be read"):
         books.find(KEY)
 
 
