@@ -526,7 +526,10 @@ def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
             "from IPython.display import display_png\ndisplay_png(b'new', raw=True)",
             outputs=[new_output("display_data", data={"image/png": "b2xk"})],
         ),
-        "bar": new_code_cell("import sys\nprint('50%', file=sys.stderr)"),
+        "note": new_code_cell("import sys\nprint('a note', file=sys.stderr)"),
+        "bar": new_code_cell("import sys\nprint('50%|█    | 1/2', file=sys.stderr)"),
+        "cleared": new_code_cell("import sys\nprint('50%|█\\r       \\r', file=sys.stderr)"),
+        "warning": new_code_cell("import warnings\nwarnings.warn('slow')"),
         "ignored": new_code_cell(
             "print('2')", outputs=[stream("3\n")], metadata={"tags": ["nbval-ignore-output"]}
         ),
@@ -552,7 +555,7 @@ def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
 
     results = ElementTree.parse(tmp_path / "result.xml").iter("testcase")
     failed = [name for name, case in zip(cells, results, strict=True) if len(case)]
-    assert failed == ["wrong", "breaks"]
+    assert failed == ["wrong", "bar", "warning", "breaks"]
 
 
 BAR_THAT_CLEARS_ITSELF = (
