@@ -21,7 +21,7 @@ def test_another_version_than_colabs_is_refused(tmp_path):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 3.9\n", encoding="utf-8")
     python.chmod(0o755)
-    with pytest.raises(colab.NoInterpreterError, match="is Python 3.9"):
+    with pytest.raises(colab.NoInterpreterError, match=r"is Python 3\.9"):
         colab.check_interpreter(str(python))
     python.write_text(f"#!/bin/sh\necho {colab.colab_python()}\n", encoding="utf-8")
     colab.check_interpreter(str(python))
