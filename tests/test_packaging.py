@@ -29,6 +29,7 @@ PARTS = {
     "blg561/__init__.py": "",
     "blg561/errors.py": "",
     "blg561/__main__.py": "lm",
+    "blg561/commands/": "lm",
     "blg561/language_model/": "lm",
     "blg561/": "lessons",
     "notebooks/": "lessons",
@@ -226,7 +227,7 @@ def test_one_oldest_python_everywhere(file, pattern):
     assert found and ".".join(found.groups()) == PYTHON, f"{file}: {found and found.group()}"
 
 
-def test_the_wheel_holds_the_package_and_its_networks_and_nothing_else(tmp_path):
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(tmp_path):
     source = tmp_path / "source"  # setuptools writes beside what it builds
     shutil.copytree(ROOT / "blg561", source / "blg561")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -237,7 +238,7 @@ def test_the_wheel_holds_the_package_and_its_networks_and_nothing_else(tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     folder = ROOT / "blg561"
-    wanted = {path.relative_to(ROOT).as_posix() for path in folder.rglob("*.py")}
-    wanted |= {path.relative_to(ROOT).as_posix() for path in folder.glob("*/pretrained/*")}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    wanted = {path.relative_to(ROOT).as_posix() for path in files}
     assert held == {name for name in wanted if "__pycache__" not in name}
     assert f"-{blg561.__version__}-" in wheel.name
