@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Here tools keep what they know, and people edit while tests run.
 CACHES = {".git", ".venv", "build", ".hypothesis", ".pytest_cache", ".ruff_cache", "__pycache__"}
-SOURCES = {".py", ".md", ".ipynb"}
+SOURCES = {".py", ".md", ".ipynb", ".toml", ".yml", ".cfg", ""}
 
 
 def files_and_times() -> dict[str, int]:

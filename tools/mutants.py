@@ -12,6 +12,7 @@ an hour, and says in words what would go unnoticed.
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from tests.faults import FAULTS, TESTS, Fault
 ROOT = Path(__file__).resolve().parents[1]
 STORE = ROOT / "build/mutants.json"
 COPIED = ("blg561", "tests", "tools", "benchmarks", "results", "notebooks", "figures", "docs")
+TIMES = itertools.count(1_000_000_000)
 TIMEOUT = 600  # seconds: a fault that makes a loop endless is noticed, too
 
 
@@ -39,6 +41,13 @@ def fingerprint(fault: Fault) -> str:
     texts = [fault.old, fault.new, (ROOT / "blg561" / fault.file).read_text(encoding="utf-8")]
     for name in [*files_of(fault), "tests/conftest.py"]:
         texts.append((ROOT / name).read_text(encoding="utf-8"))
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def fingerprint_of_tests(file: str) -> str:
+    """Of all that decides whether they pass without a fault."""
+    paths = [ROOT / file, ROOT / "tests/conftest.py", *sorted((ROOT / "blg561").rglob("*.py"))]
+    texts = (path.read_text(encoding="utf-8") for path in paths)
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
@@ -59,7 +68,6 @@ def copy_checkout(folder: Path) -> Path:
 def run_tests(checkout: Path, files: list[str]) -> bool:
     """Whether all tests pass. Raises RuntimeError where pytest could not run them."""
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1"}  # the file changes within a second
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
     try:
         result = subprocess.run(
@@ -75,23 +83,29 @@ def run_tests(checkout: Path, files: list[str]) -> bool:
 def survives(checkout: Path, fault: Fault) -> bool:
     path = checkout / "blg561" / fault.file
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    write(path, text.replace(fault.old, fault.new))
     try:
         return run_tests(checkout, files_of(fault))
     finally:
-        path.write_text(text, encoding="utf-8")
+        write(path, text)
+
+
+def write(path: Path, text: str) -> None:
+    """With a time of its own: Python takes a file with the time and size of before for the same."""
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, (next(TIMES),) * 2)
 
 
 class Results:
-    """Fingerprint → whether the fault survived, on disk after every fault."""
+    """Fingerprint → whether the tests passed, on disk after each of their runs."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.found = json.loads(STORE.read_text(encoding="utf-8")) if STORE.is_file() else {}
 
-    def add(self, key: str, survived: bool) -> None:
+    def add(self, key: str, passed: bool) -> None:
         with self.lock:
-            self.found[key] = survived
+            self.found[key] = passed
             STORE.parent.mkdir(exist_ok=True)
             STORE.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
 
@@ -101,13 +115,12 @@ def try_all(faults: list[Fault], results: Results) -> None:
     keys = {fault: fingerprint(fault) for fault in faults}
     with tempfile.TemporaryDirectory(prefix="blg561-mutants-") as name:
         copies = [copy_checkout(Path(name) / str(number)) for number in range(2)]
-        failing = [
-            file
-            for file in sorted({file for fault in faults for file in files_of(fault)})
-            if not run_tests(copies[0], [file])
-        ]
-        if failing:
-            raise RuntimeError(f"these tests fail without a fault: {', '.join(failing)}")
+        for file in sorted({file for fault in faults for file in files_of(fault)}):
+            key = fingerprint_of_tests(file)
+            if key not in results.found:
+                results.add(key, run_tests(copies[0], [file]))
+            if not results.found[key]:
+                raise RuntimeError(f"{file} fails without a fault")
 
         def work(fault: Fault) -> None:
             with lock:
