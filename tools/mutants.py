@@ -118,9 +118,9 @@ def try_all(faults: list[Fault], results: Results) -> None:
         for file in sorted({file for fault in faults for file in files_of(fault)}):
             key = fingerprint_of_tests(file)
             if key not in results.found:
-                results.add(key, run_tests(copies[0], [file]))
-            if not results.found[key]:
-                raise RuntimeError(f"{file} fails without a fault")
+                if not run_tests(copies[0], [file]):
+                    raise RuntimeError(f"{file} fails without a fault")
+                results.add(key, True)
 
         def work(fault: Fault) -> None:
             with lock:
