@@ -22,12 +22,14 @@ from benchmarks.leaderboard.parts import (
     DynamicPart,
     NetworkPart,
     NGramPart,
+    Provided,
     UniformPart,
     describe,
 )
 from benchmarks.leaderboard.rows import Row
 from benchmarks.leaderboard.scores import Scores
 from blg561.language_model import books
+from blg561.language_model.checkpoints import CheckpointError
 from blg561.language_model.dataset import Dataset
 from blg561.language_model.ngrams import KneserNey, Uniform
 from blg561.language_model.recipes import LADDER, Recipe
@@ -206,6 +208,17 @@ def test_what_was_scored_is_not_scored_again_when_more_is_tried(use, monkeypatch
     scorings.clear()
     scores.scores_of(replace(CACHE, base=replace(DYNAMIC, learning_rate=(0.1,))), BOOK)
     assert len(scorings) == 4  # but anew where the base is another: itself, two θ, the best
+
+
+def test_a_provided_network_is_refused_where_its_words_are_in_another_order(use, monkeypatch):
+    """Its scores would be those of other words."""
+    lexicon = Dataset(1, texts.find(BOOK)).unique_data
+    monkeypatch.setattr(networks.pretrained, "load", lambda *a: ("the network", lexicon))
+    assert networks.trained(Provided("small"), BOOK) == "the network"
+    networks.trained.cache_clear()
+    monkeypatch.setattr(networks.pretrained, "load", lambda *a: ("the network", lexicon[::-1]))
+    with pytest.raises(CheckpointError, match="small on practice has its lexicon in another order"):
+        networks.trained(Provided("small"), BOOK)
 
 
 # What is stored

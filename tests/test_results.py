@@ -52,10 +52,16 @@ def test_a_file_of_results_is_the_old_or_the_new_one(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         results.write("some", {"x": object()})
     assert results.read("some") == {"x": [1, 2]}
-    (tmp_path / "results/some.partial").write_text("[1, 2")  # a process that was killed
+
+    def killed(*paths):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr(results.os, "replace", killed)
+        results.write("some", [3])
     assert results.read("some") == {"x": [1, 2]}
     results.write("some", [3])
-    assert json.loads((tmp_path / "results/some.json").read_text()) == [3]
+    assert json.loads((tmp_path / "results/some.json").read_text(encoding="utf-8")) == [3]
 
 
 # The block bootstrap
@@ -84,6 +90,12 @@ def test_an_interval_has_the_true_mean_in_95_of_100_cases_where_blocks_outlast_t
             inside[block] += low <= 0 <= high
     assert inside[100] / 300 == pytest.approx(0.94, abs=0.04)
     assert inside[1] / 300 < 0.5
+
+
+def test_a_gain_is_taken_word_by_word():
+    """What is hard for both does not count, and the better row gains."""
+    hard = np.random.default_rng(0).normal(5, 2, size=3000)
+    assert bootstrap.gain(hard, hard + 0.25) == {"nats": 0.25, "interval": [0.25, 0.25]}
 
 
 def test_the_intervals_of_the_page_hold_what_was_measured():

@@ -77,6 +77,7 @@ def measure() -> dict:
     for name in dict.fromkeys([*ROWS.values(), *ROWS]):
         whole, weights = scores.mixed(of_seed_0(named[name]), BOOK)
         nats[name] = whole.whole.numpy()
+        weights = [round(weight, 5) for weight in weights]
         found.append({"name": name, **figures(nats[name]), "weights": weights})
         scores.say(f"{name}: {found[-1]}")
     gains = [
