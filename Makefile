@@ -56,9 +56,11 @@ notebooks: $(STAMP)  ## run the lessons and store their outputs in place (LESSON
 	@echo "==> Running lessons from a clean kernel and storing their outputs in notebooks/"
 	@$(BIN)/python -m tools.notebooks store $(LESSON)
 
-sync: $(STAMP)  ## bring the lesson cells that show code or results from elsewhere up to date
+sync: $(STAMP)  ## bring the lesson cells and pages that show code or results up to date
 	@echo "==> Bringing the cells tagged source:, results: and table: up to date"
 	@$(BIN)/python -m tools.sync
+	@echo "==> Bringing results/README.md and the table of README.md up to date"
+	@$(BIN)/python -m benchmarks.page
 
 repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everywhere
 	@echo "==> Changing the repository's address"
