@@ -20,10 +20,11 @@ LESSONS := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard notebooks/*.ipyn
 COLAB_PYTHON ?= python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help install lessons lab test mutants colab notebooks sync repository benchmark clean
+.PHONY: help install lessons lab test mutants colab notebooks sync repository release-books \
+	benchmark clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made with (3.11 or newer)."
 
 lessons: $(STAMP)  ## run every lesson and write readable pages of them to site/
@@ -62,6 +63,10 @@ sync: $(STAMP)  ## bring the lesson cells that show code or results from elsewhe
 repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everywhere
 	@echo "==> Changing the repository's address"
 	@$(BIN)/python -m tools.repository "$(SLUG)"
+
+release-books: $(STAMP)  ## prepare the release that serves the known editions of the books
+	@echo "==> Writing the known editions to build/books"
+	@$(BIN)/python -m tools.release_books
 
 # seeds.py and leaderboard.py train for long: they are run by hand, a few rows at a time
 benchmark: $(STAMP)  ## time our code beside its peers, one script after another
