@@ -122,6 +122,13 @@ def test_top_p_keeps_the_fewest_words_that_reach_p(logits, top_p):
     assert torch.allclose(p[p > 0], kept / kept.sum(), atol=1e-6)
 
 
+@pytest.mark.parametrize(("top_p", "kept"), [(0.25, 1), (0.5, 2), (0.75, 3), (1, 4)])
+def test_the_word_that_reaches_top_p_exactly_is_the_last_one(top_p, kept):
+    """Of four words with a quarter each; a quarter has no rounding."""
+    p = distribution(torch.zeros(4), top_p=top_p)
+    assert sorted(p.tolist()) == [0] * (4 - kept) + [pytest.approx(1 / kept)] * kept
+
+
 def test_unknown_prompt_word_names_the_closest(model):
     with pytest.raises(InputError, match=r"'gardn' is not in the lexicon.*garden"):
         sample(model, "the gardn")
