@@ -11,10 +11,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Lessons run in the kernel of .venv, whatever kernels the user has.
 export JUPYTER_PREFER_ENV_PATH := 1
 
-# Two files at a time, each with one thread, the longest first, so that two cores end together.
+# Two files at a time, each with one thread, in the order of conftest.py.
 TWO_FILES := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
-LONGEST := notebooks/04_LanguageModelling.ipynb tests/retrain_one_row.py
-LESSONS := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard notebooks/*.ipynb)))
 
 # What `make colab` makes its environment with: tools/colab.txt says which version it must be.
 COLAB_PYTHON ?= python3.13
@@ -44,7 +42,7 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TWO_FILES)
 	@echo "==> pytest: every cell of every lesson against its stored output, two lessons at a time,"
 	@echo "    and a row of the leaderboard, trained anew"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(LESSONS) $(TWO_FILES)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests/retrain_one_row.py $(TWO_FILES)
 
 mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
 	@$(BIN)/python -m tools.mutants

@@ -9,7 +9,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from blg561.language_model import books, practice
 from blg561.language_model.books import CATALOGUE, BookError, BookUnavailable, Edition
@@ -575,3 +577,10 @@ def test_the_known_edition_has_the_tokens_of_the_catalogue(edition):
 
     book, path = edition
     assert len(tokenize(books.read_text(path))) == book.tokens
+
+
+def test_the_library_that_fetches_warns_of_nothing_in_a_notebook():
+    source = "from blg561.language_model.books import import_pooch\nimport_pooch().__name__"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    (output,) = NotebookClient(notebook, kernel_name="python3").execute().cells[0].outputs
+    assert output.data["text/plain"] == "'pooch'"

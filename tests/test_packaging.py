@@ -30,6 +30,7 @@ PARTS = {
     "blg561/errors.py": "",
     "blg561/__main__.py": "lm",
     "blg561/commands/": "lm",
+    "blg561/assignment/": "dev",  # a teacher's tools
     "blg561/language_model/": "lm",
     "blg561/": "lessons",
     "notebooks/": "lessons",

@@ -268,6 +268,18 @@ def test_no_other_weights_score_better_than_the_best(weights, seed):
     assert loss(best) <= loss([low, high - low, 1 - high]) + 1e-5
 
 
+def test_the_best_weights_are_found_where_the_way_is_long():
+    """One part says 1/2 always, the other 0.7 for 35 words in a hundred and 0.4 for the rest.
+
+    With the weight w of the second, a word has 0.5 (1 + 0.4 w) or 0.5 (1 - 0.2 w). The loss is
+    lowest where 0.35 · 0.4 / (1 + 0.4 w) = 0.65 · 0.2 / (1 - 0.2 w), at w = 1/8. The parts are so
+    alike that each round comes only one hundredth nearer.
+    """
+    second = torch.tensor([0.7] * 35 + [0.4] * 65, dtype=torch.float64)
+    weights = best_weights([-torch.full_like(second, 0.5).log(), -second.log()])
+    assert weights == pytest.approx([7 / 8, 1 / 8], abs=0.01)
+
+
 def test_unusable_weights_and_parts_are_refused():
     parts = [Uniform(V), kneser_ney()]
     for weights, message in [
