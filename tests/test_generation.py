@@ -61,6 +61,9 @@ def test_a_seed_repeats_the_text_and_leaves_the_global_state_alone(model):
 
 
 def test_only_the_last_words_are_history(model):
+    for weights in model.parameters():
+        weights.data *= 20  # so that what was read shows in what is said
+    assert sample(model, "ships .", seed=1) != sample(model, "the garden", seed=1)
     long = sample(model, "ships . ships the garden", len_hist=2, seed=1)
     assert long == sample(model, ["the", "garden"], seed=1)
     assert long == sample(model, torch.tensor([5, 0, 1]), seed=1)
@@ -120,6 +123,10 @@ def test_top_p_keeps_the_fewest_words_that_reach_p(logits, top_p):
     assert kept.sum() >= top_p - 1e-5
     assert kept.sum() - kept.min() < top_p + 1e-5
     assert torch.allclose(p[p > 0], kept / kept.sum(), atol=1e-6)
+
+
+def test_top_p_is_reached_by_exactly_so_much():
+    assert distribution(torch.tensor([0.0, 0.0]), top_p=0.5).tolist() == [1.0, 0.0]
 
 
 def test_unknown_prompt_word_names_the_closest(model):
