@@ -14,15 +14,19 @@ class Question:
     expected: a number, an array, a boolean, a string, a set of strings or a tuple of these, or a
         function that computes one from what the lesson gives (with `cases`: from one of them).
     rtol: the largest relative error of a number or an array that still counts as right.
-    hint: a sentence that follows a wrong answer.
+    hint: a sentence that follows a wrong answer, or a tuple of them, one for each try.
     cases: tuples of arguments. If there are any, the answer is a function of the reader's own,
         which has to agree with the function `expected` on each of them.
+    items: what the items of a tuple or a list are called.
+    choices: where a letter is asked for, all letters that there are: "abcd".
     """
 
     expected: object
     rtol: float = 1e-6
-    hint: str = ""
+    hint: str | tuple[str, ...] = ""
     cases: tuple[tuple, ...] = ()
+    items: tuple[str, ...] = ()
+    choices: str = ""
 
 
 def unigram_perplexity(counts, targets, k):
