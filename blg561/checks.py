@@ -140,10 +140,10 @@ def _judge_function(asked, answer):
             returned = answer(*copy.deepcopy(case))
         except Exception as error:
             raise Wrong(f"your function raised {_describe(error)}{where}") from None
-        if returned is ...:
-            return NOT_ANSWERED
         if returned is None:
             raise WrongKind("your function returned None: does it end without a `return`?")
+        if _is_blank(returned):
+            return NOT_ANSWERED
         try:
             _compare(returned, expected, asked)
         except Wrong as fault:
@@ -309,6 +309,8 @@ def _too(number, expected):
 
 
 def _is_blank(answer):
+    if isinstance(answer, tuple | list) and len(answer):
+        return all(map(_is_blank, answer))
     return answer is None or answer is ...
 
 

@@ -195,6 +195,7 @@ def test_what_is_none_of_the_letters_is_told_so(told, answer, said):
     [
         (None, 3, "not answered yet"),
         (..., 3, "not answered yet"),
+        ((None, ...), (2, 3), "not answered yet"),
         (4, 3, "too large"),
         (-4, 3, "too small"),
         (3, np.inf, "too small"),
