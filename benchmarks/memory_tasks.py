@@ -1,6 +1,6 @@
 """The memory tasks of lessons 02 and 03, with every network at its own best learning rate.
 
-    python benchmarks/memory_tasks.py  # a quarter of an hour of one core; goes on where it stopped
+    python -m benchmarks.memory_tasks  # half an hour of one core; goes on where it stopped
 
 A network reads 40 symbols (or fewer) and names a letter at the end. "first of T": all symbols are
 letters, one of four, and the first is asked for (lesson 02). "kept": a letter of eight, then
@@ -9,20 +9,18 @@ is asked for (lesson 03). Each training has fresh sequences at every update, Ada
 clipped to length 1, and a rate that falls to 0 in a straight line.
 
 For each network the rate is the one of RATES with the best mean accuracy over TUNING_SEEDS, which
-are not among the SEEDS of the results; of several that are equally good, the middle one. results/memory_tasks.json has, by task and network, the
-accuracies on a thousand new sequences: "tried" of each rate and tuning seed, "accuracy" of each
-seed at the best rate.
+are not among the SEEDS of the results; of several that are equally good, the middle one. By task
+and network, results/first_letter.json and latest_letter.json have that rate and the accuracy on a
+thousand new sequences from each seed; results/memory_tuning.json has those of all rates tried.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks import results
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer
 
-RESULTS = Path(__file__).resolve().parents[1] / "results/memory_tasks.json"
 RATES = (0.001, 0.003, 0.01, 0.03)
 TUNING_SEEDS = (100, 101, 102)
 SEEDS = (0, 1, 2, 3, 4)
@@ -61,6 +59,12 @@ TASKS = {
     "kept": Task(40, 8, 4, 0, units=24, updates=300),
     "replaced": Task(40, 8, 4, 0.1, units=24, updates=300),
     "replaced, 1200 updates": Task(40, 8, 4, 0.1, units=24, updates=1200),
+}
+
+
+FILES = {
+    "first_letter": ["first of 10", "first of 20", "first of 40"],
+    "latest_letter": ["kept", "replaced", "replaced, 1200 updates"],
 }
 
 
@@ -153,16 +157,6 @@ def accuracy(task, make, rate, seed):
     return float(last_step(layer.forward(x, np.zeros((1000, H))), V, target)[0])
 
 
-def read():
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-
-
-def write(results):
-    unfinished = RESULTS.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    unfinished.replace(RESULTS)
-
-
 def best_rate(tried):
     """The rate with the best mean accuracy; of several, the middle one (of two, the lower)."""
     mean = {float(rate): np.mean(values).round(6) for rate, values in tried.items()}
@@ -171,22 +165,25 @@ def best_rate(tried):
 
 
 def main():
-    results = read()
-    for task_name, task in TASKS.items():
-        for name, make in NETWORKS[task_name].items():
-            row = results.setdefault(task_name, {}).setdefault(name, {"tried": {}, "accuracy": []})
-            for rate in RATES:
-                values = row["tried"].setdefault(str(rate), [])
-                for seed in TUNING_SEEDS[len(values) :]:
-                    values.append(accuracy(task, make, rate, seed))
-                    write(results)
-            rate = best_rate(row["tried"])
-            if row.get("rate") != rate:
-                row |= {"rate": rate, "accuracy": []}
-            for seed in SEEDS[len(row["accuracy"]) :]:
-                row["accuracy"].append(accuracy(task, make, rate, seed))
-                write(results)
-            print(f"{task_name}, {name}: rate {rate:g},", *row["accuracy"], flush=True)
+    tuning = results.read("memory_tuning") or {}
+    measured = {file: results.read(file) or {} for file in FILES}
+    for file, task_names in FILES.items():
+        for task_name in task_names:
+            for name, make in NETWORKS[task_name].items():
+                tried = tuning.setdefault(task_name, {}).setdefault(name, {})
+                row = measured[file].setdefault(task_name, {}).setdefault(name, {})
+                for rate in RATES:
+                    values = tried.setdefault(str(rate), [])
+                    for seed in TUNING_SEEDS[len(values) :]:
+                        values.append(accuracy(TASKS[task_name], make, rate, seed))
+                        results.write("memory_tuning", tuning)
+                rate = best_rate(tried)
+                if row.get("rate") != rate:
+                    row |= {"rate": rate, "accuracy": []}
+                for seed in SEEDS[len(row["accuracy"]) :]:
+                    row["accuracy"].append(accuracy(TASKS[task_name], make, rate, seed))
+                    results.write(file, measured[file])
+                print(f"{task_name}, {name}: rate {rate:g},", *row["accuracy"], flush=True)
 
 
 if __name__ == "__main__":
