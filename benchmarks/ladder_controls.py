@@ -1,0 +1,105 @@
+"""What a rung of lesson 5's ladder owes to what: its rivals, trained and scored.
+
+    python benchmarks/ladder_controls.py            # trains what is missing, in this order
+    python benchmarks/ladder_controls.py 'fresh*'   # only these
+
+Several rungs of the ladder change more than one thing: locked dropout comes with eleven more
+epochs, averaged weights with another end of the learning rate, the second layer with a quarter more
+weights. Each run here changes one of them alone, for *Pride and Prejudice*. Everything else is as
+in the rung, and the score is that of the leaderboard: every validation word once, given all that
+is before it. results/ladder_controls.json has an entry for each run and seed.
+
+A run that the file has is not repeated; one that was interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+from blg561.language_model import books, experiment
+from blg561.language_model.recipes import LADDER, Recipe
+from blg561.language_model.systems import Network
+from blg561.language_model.training import perplexity
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results" / "ladder_controls.json"
+MODELS = ROOT / "models" / "ladder_controls"
+BOOK = "pride_prejudice"
+
+
+def variants() -> dict[str, Recipe]:
+    """The rivals by name, those first that answer the first question."""
+    tied, locked, last = LADDER["tied"], LADDER["locked_dropout"], LADDER["averaged"]
+    fresh = replace(locked, locked_masks=False)
+    return {
+        "fresh_masks": fresh,
+        "fresh_masks_weaker": replace(fresh, input_dropout=0.25, output_dropout=0.35),
+        "locked_5_epochs": replace(locked, epochs=tied.epochs),
+        "no_dropout_16_epochs": replace(tied, epochs=locked.epochs),
+        # one layer with as many weights as the two of `second_layer`
+        "wide_layer": replace(LADDER["embedding_dropout"], hidden_size=362, epochs=24),
+        "averaged_floor_0": replace(last, final_learning_rate=0.0),
+        "floor_6_not_averaged": replace(last, average_decay=None),
+    }
+
+
+def run(name: str, recipe: Recipe) -> dict:
+    datasets = experiment.build_datasets(recipe, books.find(BOOK))
+    folder = MODELS / f"{name}-{recipe.seed}"
+    with contextlib.redirect_stdout(sys.stderr):
+        model, log = experiment.run(
+            recipe, *datasets, folder=folder, resume=True, eval_during_train=False
+        )
+    nats = Network(model).score(datasets[1].data)
+    half = len(nats) // 2
+    parts = {"perplexity": nats, "first_half": nats[:half], "second_half": nats[half:]}
+    scores = {part: round(perplexity(n.mean().item()), 3) for part, n in parts.items()}
+    weights = sum(p.numel() for p in model.parameters())
+    seconds = round(sum(log["seconds"]))
+    return {
+        "name": name,
+        **scores,
+        "weights": weights,
+        "seconds": seconds,
+        "recipe": asdict(recipe),
+    }
+
+
+def read() -> list[dict]:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+
+
+def write(rows: list[dict]):
+    partial = RESULTS.with_suffix(".partial")
+    partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, RESULTS)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", default=["*"], help="patterns of the names of runs")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
+    arguments = parser.parse_args()
+    for seed in arguments.seeds:
+        for name, recipe in variants().items():
+            recipe = replace(recipe, seed=seed)
+            if not any(fnmatch(name, pattern) for pattern in arguments.names):
+                continue
+            if asdict(recipe) in [row["recipe"] for row in read()]:
+                continue
+            row = run(name, recipe)
+            write([*read(), row])
+            print(f"{name}, seed {seed}: {row['perplexity']:.1f}, {row['seconds']} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
