@@ -20,6 +20,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbformat.warnings import DuplicateCellId
 
+from benchmarks import results
 from tools import notebooks, repository, sync
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -409,6 +410,19 @@ def test_sync_writes_the_results_of_the_leaderboard():
     lines = notebook.cells[1].source.splitlines()
     assert "A Tale of Two Cities" in lines[0]
     assert len(lines) == 4 + sum(row["book"] == "tale_of_two_cities" for row in stored)
+
+
+def test_sync_writes_what_a_script_measured(tmp_path, monkeypatch):
+    """Laid out as the rest of the lesson is, and as Python has it: None and True."""
+    measured = {"steps": [10, 20], "solved": {"rnn": None, "lstm": 0.25}, "checked": True}
+    (tmp_path / "memory.json").write_text(json.dumps(measured), encoding="utf-8")
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    notebook = new_notebook(cells=[new_code_cell("", metadata={"tags": ["results:memory"]})])
+    assert sync.sync(notebook) == ["memory"]
+    assert notebook.cells[0].source.startswith('MEMORY = {"steps": [10, 20], ')
+    found = {}
+    exec(notebook.cells[0].source, found)
+    assert found["MEMORY"] == measured
 
 
 @pytest.mark.parametrize("tag", ["results:lost", "table:lost"])
