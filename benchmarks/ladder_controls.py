@@ -7,7 +7,7 @@ Several rungs of the ladder change more than one thing: locked dropout comes wit
 epochs, averaged weights with another end of the learning rate, the second layer with a quarter more
 weights. Each run here changes one of them alone, for *Pride and Prejudice*. Everything else is as
 in the rung, and the score is that of the leaderboard: every validation word once, given all that
-is before it. results/ladder_controls.json has an entry for each run and seed.
+is before it. results/ladder_controls.json has for each run the perplexities, one a seed.
 
 A run that the file has is not repeated; one that was interrupted goes on where it was.
 """
@@ -19,7 +19,7 @@ import contextlib
 import json
 import os
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -51,34 +51,30 @@ def variants() -> dict[str, Recipe]:
 
 
 def run(name: str, recipe: Recipe) -> dict:
+    """The recipe carried out, or the rest of it, and what it came to."""
     datasets = experiment.build_datasets(recipe, books.find(BOOK))
     folder = MODELS / f"{name}-{recipe.seed}"
     with contextlib.redirect_stdout(sys.stderr):
-        model, log = experiment.run(
+        model, _ = experiment.run(
             recipe, *datasets, folder=folder, resume=True, eval_during_train=False
         )
     nats = Network(model).score(datasets[1].data)
     half = len(nats) // 2
     parts = {"perplexity": nats, "first_half": nats[:half], "second_half": nats[half:]}
     scores = {part: round(perplexity(n.mean().item()), 3) for part, n in parts.items()}
-    weights = sum(p.numel() for p in model.parameters())
-    seconds = round(sum(log["seconds"]))
-    return {
-        "name": name,
-        **scores,
-        "weights": weights,
-        "seconds": seconds,
-        "recipe": asdict(recipe),
-    }
+    return scores | {"weights": sum(p.numel() for p in model.parameters())}
 
 
-def read() -> list[dict]:
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+def read() -> dict:
+    """{name: {seed: result}}."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
 
 
-def write(rows: list[dict]):
+def write(name: str, seed: int, result: dict):
+    results = read()
+    results.setdefault(name, {})[str(seed)] = result
     partial = RESULTS.with_suffix(".partial")
-    partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, RESULTS)
 
 
@@ -91,14 +87,11 @@ def main():
     arguments = parser.parse_args()
     for seed in arguments.seeds:
         for name, recipe in variants().items():
-            recipe = replace(recipe, seed=seed)
-            if not any(fnmatch(name, pattern) for pattern in arguments.names):
-                continue
-            if asdict(recipe) in [row["recipe"] for row in read()]:
-                continue
-            row = run(name, recipe)
-            write([*read(), row])
-            print(f"{name}, seed {seed}: {row['perplexity']:.1f}, {row['seconds']} s", flush=True)
+            chosen = any(fnmatch(name, pattern) for pattern in arguments.names)
+            if chosen and str(seed) not in read().get(name, {}):
+                result = run(name, replace(recipe, seed=seed))
+                write(name, seed, result)
+                print(f"{name}, seed {seed}: {result}", flush=True)
 
 
 if __name__ == "__main__":
