@@ -57,7 +57,7 @@ def gru_parameter_count(D, H):
 
 
 def context_distribution(counts, D, lower):
-    """p(w | h) of all words (V,) from counts (V,), the discounts D (3,) and the lower model (V,)."""
+    """p(w | h) of all words from counts (V,), discounts D (3,) and the lower model (V,)."""
     taken = np.append(0, D)[np.minimum(counts, 3)]
     total = counts.sum()
     return lower if total == 0 else (counts - taken) / total + taken.sum() / total * lower
@@ -334,7 +334,7 @@ QUESTIONS: dict[str, Question] = {
     ),
     "06.6": Question(
         expected=race,
-        hint="Divide the logits by the temperature, make probabilities of them, then let them race.",
+        hint="Divide the logits by the temperature, make probabilities, then let them race.",
         cases=(
             (np.log([0.5, 0.3, 0.2]), np.array([2.0, 0.9, 0.5]), 1.0),
             (np.array([3.0, 2.0, 1.0]), np.array([1.0, 0.3, 0.5]), 0.5),
