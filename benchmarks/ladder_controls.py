@@ -1,7 +1,7 @@
 """What a rung of lesson 5's ladder owes to what: its rivals, trained and scored.
 
-    python benchmarks/ladder_controls.py            # trains what is missing, in this order
-    python benchmarks/ladder_controls.py 'fresh*'   # only these
+    python -m benchmarks.ladder_controls            # trains what is missing, in this order
+    python -m benchmarks.ladder_controls 'fresh*'   # only these
 
 Several rungs of the ladder change more than one thing: locked dropout comes with eleven more
 epochs, averaged weights with another end of the learning rate, the second layer with a quarter more
@@ -16,20 +16,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
 import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from benchmarks import results
 from blg561.language_model import books, experiment
 from blg561.language_model.recipes import LADDER, Recipe
 from blg561.language_model.systems import Network
 from blg561.language_model.training import perplexity
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results" / "ladder_controls.json"
 MODELS = ROOT / "models" / "ladder_controls"
 BOOK = "pride_prejudice"
 
@@ -67,15 +65,13 @@ def run(name: str, recipe: Recipe) -> dict:
 
 def read() -> dict:
     """{name: {seed: result}}."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return results.read("ladder_controls") or {}
 
 
 def write(name: str, seed: int, result: dict):
-    results = read()
-    results.setdefault(name, {})[str(seed)] = result
-    partial = RESULTS.with_suffix(".partial")
-    partial.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, RESULTS)
+    found = read()
+    found.setdefault(name, {})[str(seed)] = result
+    results.write("ladder_controls", found)
 
 
 def main():

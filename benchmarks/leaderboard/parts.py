@@ -39,6 +39,16 @@ class NGramPart(Part):
 
 
 @dataclass(frozen=True)
+class OnlineNGramPart(Part):
+    """The same with counts that go on while it reads."""
+
+    cost: ClassVar[float] = 1e-7
+
+    order: int
+    block: int = 500
+
+
+@dataclass(frozen=True)
 class NetworkPart(Part):
     """A network, its weights fixed."""
 

@@ -13,6 +13,7 @@ from benchmarks.leaderboard.parts import (
     DynamicPart,
     NetworkPart,
     NGramPart,
+    OnlineNGramPart,
     Part,
     UniformPart,
 )
@@ -58,6 +59,8 @@ def baselines(book: str) -> Iterator[Row]:
     yield Row(book, "unigram", "unigram", ((NGramPart(1),),))
     for order in range(2, 6):
         yield Row(book, f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", ((NGramPart(order),),))
+    online = "Kneser-Ney 5-gram, counts going on"
+    yield Row(book, "kneser_ney_5_online", online, ((OnlineNGramPart(5),),))
 
 
 def single(book: str, recipe: Recipe) -> Row:

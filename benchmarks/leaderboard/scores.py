@@ -23,6 +23,7 @@ from benchmarks.leaderboard.parts import (
     DynamicPart,
     NetworkPart,
     NGramPart,
+    OnlineNGramPart,
     Part,
     UniformPart,
     describe,
@@ -30,7 +31,7 @@ from benchmarks.leaderboard.parts import (
 from benchmarks.leaderboard.rows import Row
 from benchmarks.leaderboard.text import Text, read_text
 from blg561.language_model import checkpoints
-from blg561.language_model.ngrams import KneserNey, Uniform
+from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Uniform
 from blg561.language_model.systems import (
     BLOCK,
     Cache,
@@ -57,6 +58,13 @@ def _(part: UniformPart, book):
 def _(part: NGramPart, book):
     text = read_text(book)
     return KneserNey(text.training, text.ntoken, part.order)
+
+
+@system.register
+def _(part: OnlineNGramPart, book):
+    text = read_text(book)
+    # the validation part begins with the last word of the training part
+    return OnlineKneserNey(text.training[:-1], text.ntoken, part.order, part.block)
 
 
 @system.register
