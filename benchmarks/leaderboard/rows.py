@@ -15,7 +15,9 @@ from benchmarks.leaderboard.parts import (
     NGramPart,
     OnlineNGramPart,
     Part,
+    Provided,
     UniformPart,
+    UnseenPart,
 )
 from blg561.language_model.recipes import LADDER, Recipe, find
 
@@ -48,7 +50,7 @@ class Row:
     def parts(self) -> list[Part]:
         return [part for parts in self.systems for part in parts]
 
-    def recipes(self) -> set[Recipe]:
+    def recipes(self) -> set[Recipe | Provided]:
         """Those of all networks that the row needs."""
         parts = [getattr(part, "base", part) for part in self.parts()]  # a cache's network
         return {part.recipe for part in parts if hasattr(part, "recipe")}
@@ -90,6 +92,10 @@ def beyond(book: str) -> Iterator[Row]:
         return Row(book, name, f"best network, {title}", tuple(map(parts, networks)))
 
     yield on_top("with_uniform", "uniform", lambda network: (network, UniformPart()))
+    # what the lexicon gives away, for the one network that comes with the package
+    known = NetworkPart(Provided(BEST.name)), UnseenPart()
+    title = "best network, told by the lexicon which words are new (seed 0, as shipped)"
+    yield Row(book, "lexicon_known", title, (known,))
     yield on_top("with_unigram", "unigram", lambda network: (network, NGramPart(1)))
     yield on_top("with_kneser_ney", "Kneser-Ney 5-gram", lambda network: (network, NGramPart(5)))
     yield on_top("with_cache", "cache", lambda network: (network, CachePart(network)))
