@@ -68,10 +68,10 @@ release-books: $(STAMP)  ## prepare the release that serves the known editions o
 	@echo "==> Writing the known editions to build/books"
 	@$(BIN)/python -m tools.release_books
 
-# seeds.py and leaderboard.py train for long: they are run by hand, a few rows at a time
+# seeds.py and leaderboard/ train for long: they are run by hand, a few rows at a time
 benchmark: $(STAMP)  ## time our code beside its peers, one script after another
 	@set -e; for name in layers numpy_language_model language_model; do \
-		echo "==> benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done
+		echo "==> benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name; done
 
 clean:  ## remove site/ and caches (.venv, models/ and data/ stay)
 	@echo "==> Removing site/ and caches; .venv, models/ and data/ stay"

@@ -110,7 +110,6 @@ def peak_memory() -> float:
 
 def measure(system: str, path: Path, epochs: int, threads: int) -> dict:
     """Train one system in this process; the figures of every epoch, and the peak memory."""
-
     torch.set_num_threads(threads)
     evaluation_seconds = []
 

@@ -54,8 +54,9 @@ def short_table() -> str:
     asked = dict.fromkeys(found, CATALOGUE[BOOK].target_perplexity)
     for row in ROWS:
         if row.book == BOOK and row.name in SHORT:
-            title = row.title.removeprefix("+ averaged weights: ")
-            found[title] = [run["perplexity"] for run in table.find_stored(row)["results"]]
+            found[row.plain_title] = [
+                run["perplexity"] for run in table.find_stored(row)["results"]
+            ]
     lines = [
         "| *Pride and Prejudice* | validation perplexity | the assignment asks for |",
         "| --- | ---: | ---: |",

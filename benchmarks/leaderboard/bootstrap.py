@@ -9,8 +9,8 @@ staying what it is. An interval has 95 of 100 of them in it. The gain of one row
 taken on the same blocks, so that a hard page, which is hard for both, does not count.
 
 The intervals are over text alone: one network, seed 0 as it comes with the package, with the
-settings that results/leaderboard.json has for that seed, and mixture weights of the whole part's
-first half. How much seeds matter is said there.
+settings that results/leaderboard.json has for that seed. Mixture weights are fitted once, on the
+first half of the part as it is. How much seeds matter is said in results/leaderboard.json.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def gain(nats: np.ndarray, other: np.ndarray) -> dict:
 
 
 def markdown(measured: dict) -> str:
-    titles = {row.name: row.title for row in rows.ROWS if row.book == measured["book"]}
+    titles = {row.name: row.plain_title for row in rows.ROWS if row.book == measured["book"]}
     gains = {found["name"]: found for found in measured["gains"]}
     lines = [
         "| system | perplexity | 95 % interval over text | gain over | nats a word "

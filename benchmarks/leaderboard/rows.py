@@ -47,6 +47,11 @@ class Row:
     title: str
     systems: tuple[tuple[Part, ...], ...]
 
+    @property
+    def plain_title(self) -> str:
+        """The title where the rows of the ladder are not above it."""
+        return self.title.removeprefix("+ averaged weights: ")
+
     def parts(self) -> list[Part]:
         return [part for parts in self.systems for part in parts]
 
@@ -68,10 +73,7 @@ def baselines(book: str) -> Iterator[Row]:
 def single(book: str, recipe: Recipe) -> Row:
     """A network by itself, once for each seed."""
     runs = tuple((NetworkPart(replace(recipe, seed=seed)),) for seed in SEEDS)
-    title = TITLES[recipe.name]
-    if book != "pride_prejudice":
-        title = title.removeprefix("+ averaged weights: ")  # here it stands without the ladder
-    return Row(book, recipe.name, title, runs)
+    return Row(book, recipe.name, TITLES[recipe.name], runs)
 
 
 def ladder(book: str) -> Iterator[Row]:
@@ -119,7 +121,8 @@ def rows_of(book: str) -> Iterator[Row]:
         yield from ladder(book)
         yield from beyond(book)
     else:
-        yield single(book, BEST_OF[book])
+        best = single(book, BEST_OF[book])
+        yield replace(best, title=best.plain_title)
     one = tuple(everything(book, seed) for seed in SEEDS)
     yield Row(book, "all_one", "all together, one network", one)
     if book == "pride_prejudice":
