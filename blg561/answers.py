@@ -124,6 +124,30 @@ def gru_parameter_count(D, H):
     return 3 * (D * H + H * H + H)
 
 
+def context_distribution(counts, D, lower):
+    """p(w | h) of all words from counts (V,), discounts D (3,) and the lower model (V,)."""
+    taken = np.append(0, D)[np.minimum(counts, 3)]
+    total = counts.sum()
+    return lower if total == 0 else (counts - taken) / total + taken.sum() / total * lower
+
+
+def cache_distribution(states, words, state, theta, ntoken):
+    """What a cache of `states` (m, H) and `words` (m,) expects in the state (H,), (ntoken,)."""
+    votes = theta * states @ state
+    votes = np.exp(votes - votes.max())
+    return np.bincount(words, votes / votes.sum(), minlength=ntoken)
+
+
+def race(logits, exponentials, temperature):
+    """The word that wins the race of (NLM.18), from logits (V,)."""
+    return np.argmax(logits / temperature - np.log(exponentials))
+
+
+def half_lives(gates):
+    """gates (T, H) → (H,), the steps after which half of a cell is left, at the mean log gate."""
+    return np.log(0.5) / np.log(gates).mean(axis=0)
+
+
 def mixed_nats(parts, weights):
     """Nats (n,) of a mixture of systems with the nats `parts` (k, n), mixed with `weights` (k,)."""
     return -np.log(weights @ np.exp(-parts))
@@ -346,9 +370,15 @@ QUESTIONS: dict[str, Question] = {
         hint="How many bits is one word, and how many are all of them?",
     ),
     "05.2": Question(
-        expected=np.array([0.38, 0.001]),
-        rtol=1e-3,
-        hint="What is taken from the two counts together, as a share of all four, is λ.",
+        expected=context_distribution,
+        rtol=1e-6,
+        hint="What is taken from all counts together, as a share of their sum, is λ. What if there "
+        "are no counts?",
+        cases=(
+            (np.array([3, 1, 0]), np.array([0.5, 1.0, 1.5]), np.array([0.01, 0.004, 0.002])),
+            (np.array([0, 7, 2, 1]), np.array([0.4, 0.9, 1.3]), np.array([0.1, 0.2, 0.3, 0.4])),
+            (np.array([0, 0]), np.array([0.5, 1.0, 1.5]), np.array([0.75, 0.25])),
+        ),
     ),
     "05.3": Question(
         expected=mixed_nats,
@@ -363,9 +393,15 @@ QUESTIONS: dict[str, Question] = {
         hint="In which of them were the scored words known when the weights were chosen?",
     ),
     "05.5": Question(
-        expected=1 / (1 + np.exp([-1.0, 0.0])),
-        rtol=1e-3,
-        hint="The votes are e to the θ times the inner product; divide by their sum.",
+        expected=cache_distribution,
+        rtol=1e-6,
+        hint="The votes are e to the θ times the inner product; subtract the largest exponent, add "
+        "up the votes of each word, divide by the sum of all.",
+        cases=(
+            (np.array([[2.0, 0.0], [1.0, 0.0]]), np.array([1, 0]), np.array([2.0, 5.0]), 0.5, 3),
+            (np.array([[1.0], [0.5], [1.0]]), np.array([2, 2, 0]), np.array([1.0]), 0.8, 4),
+            (np.array([[40.0], [39.0]]), np.array([0, 1]), np.array([50.0]), 1.0, 2),
+        ),
     ),
     "05.6": Question(
         expected="b",
@@ -373,7 +409,8 @@ QUESTIONS: dict[str, Question] = {
     ),
     "05.7": Question(
         expected=True,
-        hint="Fewer weights to learn in so short a training, or more units to learn with?",
+        hint="Fewer weights to learn in so short a training, or more units to learn with? The "
+        "number of epochs and the seed stay as they are.",
     ),
     # 06 Open the box
     "06.1": Question(
@@ -393,6 +430,7 @@ QUESTIONS: dict[str, Question] = {
     ),
     "06.3": Question(
         expected=2_173_710,
+        rtol=0,
         hint="The tied matrix counts once. Wx, Wh and b of the layer have 4H columns each.",
     ),
     "06.4": Question(
@@ -404,10 +442,24 @@ QUESTIONS: dict[str, Question] = {
         hint="Each of PyTorch's two biases moves as far as our one does.",
     ),
     "06.6": Question(
-        expected=2,
-        hint="Divide each probability by its random number.",
+        expected=race,
+        hint="Divide the logits by the temperature, make probabilities, then let them race.",
+        cases=(
+            (np.log([0.5, 0.3, 0.2]), np.array([2.0, 0.9, 0.5]), 1.0),
+            (np.array([3.0, 2.0, 1.0]), np.array([1.0, 0.3, 0.5]), 0.5),
+            (np.array([3.0, 2.0, 1.0]), np.array([1.0, 0.3, 0.2]), 4.0),
+            (np.array([1000.0, 999.0]), np.array([1.0, 0.25]), 1.0),
+        ),
     ),
     "06.7": Question(
+        expected=half_lives,
+        hint="What is left after T steps is the product of T gates; its logarithm is a sum.",
+        cases=(
+            (np.array([[0.5, 0.9], [0.5, 0.9]]),),
+            (np.array([[0.99, 0.2, 0.6], [0.01, 0.3, 0.6], [0.99, 0.4, 0.6]]),),
+        ),
+    ),
+    "06.8": Question(
         expected="b",
         hint="How many of 1000 tries succeed if each has a chance of one in a thousand?",
     ),

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from blg561.language_model import systems
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 from blg561.language_model.models import GatedModel, RNNModel
-from blg561.language_model.ngrams import KneserNey, Uniform
+from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Uniform, Unseen
 from blg561.language_model.systems import (
     Cache,
     DynamicEvaluation,
@@ -65,7 +65,11 @@ def everything():
 
 SYSTEMS = {
     "uniform": lambda: Uniform(V),
+    "unseen words": lambda: Interpolation(
+        [Uniform(V), Unseen((torch.arange(V) < 9).long())], [0.9, 0.1]
+    ),
     "Kneser-Ney": kneser_ney,
+    "Kneser-Ney, online": lambda: OnlineKneserNey(random_words(99, seed=5), V, 3, block=7),
     "RNN": lambda: Network(network("rnn")),
     "LSTM": lambda: Network(network()),
     "GRU": lambda: Network(network("gru")),

@@ -39,6 +39,21 @@ class NGramPart(Part):
 
 
 @dataclass(frozen=True)
+class OnlineNGramPart(Part):
+    """The same with counts that go on while it reads."""
+
+    cost: ClassVar[float] = 1e-7
+
+    order: int
+    block: int = 500
+
+
+@dataclass(frozen=True)
+class UnseenPart(Part):
+    """The words that training never showed, all alike: what the lexicon of the whole book tells."""
+
+
+@dataclass(frozen=True)
 class Provided:
     """In place of a recipe: the network of that recipe which comes with the package."""
 

@@ -13,9 +13,11 @@ from benchmarks.leaderboard.parts import (
     DynamicPart,
     NetworkPart,
     NGramPart,
+    OnlineNGramPart,
     Part,
     Provided,
     UniformPart,
+    UnseenPart,
 )
 from blg561.language_model.recipes import LADDER, Recipe, find
 
@@ -64,6 +66,8 @@ def baselines(book: str) -> Iterator[Row]:
     yield Row(book, "unigram", "unigram", ((NGramPart(1),),))
     for order in range(2, 6):
         yield Row(book, f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", ((NGramPart(order),),))
+    online = "Kneser-Ney 5-gram, counts going on"
+    yield Row(book, "kneser_ney_5_online", online, ((OnlineNGramPart(5),),))
 
 
 def single(book: str, recipe: Recipe) -> Row:
@@ -90,6 +94,10 @@ def beyond(book: str) -> Iterator[Row]:
         return Row(book, name, f"best network, {title}", tuple(map(parts, networks)))
 
     yield on_top("with_uniform", "uniform", lambda network: (network, UniformPart()))
+    # what the lexicon gives away, for the one network that comes with the package
+    known = NetworkPart(Provided(BEST.name)), UnseenPart()
+    title = "best network, told by the lexicon which words are new (seed 0, as shipped)"
+    yield Row(book, "lexicon_known", title, (known,))
     yield on_top("with_unigram", "unigram", lambda network: (network, NGramPart(1)))
     yield on_top("with_kneser_ney", "Kneser-Ney 5-gram", lambda network: (network, NGramPart(5)))
     yield on_top("with_cache", "cache", lambda network: (network, CachePart(network)))

@@ -23,14 +23,16 @@ from benchmarks.leaderboard.parts import (
     DynamicPart,
     NetworkPart,
     NGramPart,
+    OnlineNGramPart,
     Part,
     UniformPart,
+    UnseenPart,
     describe,
 )
 from benchmarks.leaderboard.rows import Row
 from benchmarks.leaderboard.text import Text, read_text
 from blg561.language_model import checkpoints
-from blg561.language_model.ngrams import KneserNey, Uniform
+from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Uniform, Unseen
 from blg561.language_model.systems import (
     BLOCK,
     Cache,
@@ -54,9 +56,22 @@ def _(part: UniformPart, book):
 
 
 @system.register
+def _(part: UnseenPart, book):
+    text = read_text(book)
+    return Unseen(torch.bincount(text.training, minlength=text.ntoken))
+
+
+@system.register
 def _(part: NGramPart, book):
     text = read_text(book)
     return KneserNey(text.training, text.ntoken, part.order)
+
+
+@system.register
+def _(part: OnlineNGramPart, book):
+    text = read_text(book)
+    # the validation part begins with the last word of the training part
+    return OnlineKneserNey(text.training[:-1], text.ntoken, part.order, part.block)
 
 
 @system.register
