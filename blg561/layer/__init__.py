@@ -1,6 +1,7 @@
 """Layers in NumPy alone, recurrent and not, with their backward passes written out."""
 
 from blg561.layer.attention import AdditiveAttention, DotProductAttention
+from blg561.layer.encoder_decoder import EncoderDecoder
 from blg561.layer.feedforward_layers import (
     AffineLayer,
     Dropout,
@@ -17,6 +18,7 @@ __all__ = [
     "DotProductAttention",
     "Dropout",
     "EmbeddingLayer",
+    "EncoderDecoder",
     "GRULayer",
     "LSTMLayer",
     "Layer",
