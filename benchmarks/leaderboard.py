@@ -46,14 +46,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from blg561.language_model.baselines import KneserNey, Uniform
+from blg561.language_model.regularised import LADDER, RegularisedRecipe
 from tqdm import tqdm
 
 from blg561.language_model import all_recipes, books, checkpoints, recipes
-from blg561.language_model.baselines import KneserNey, Uniform
 from blg561.language_model.dataset import Dataset
 from blg561.language_model.models import LanguageModel
 from blg561.language_model.recipes import Recipe
-from blg561.language_model.regularised import LADDER, RegularisedRecipe
 from blg561.language_model.systems import (
     BLOCK,
     Cache,
