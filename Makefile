@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lessons lab test notebooks sync repository benchmark clean
+.PHONY: help install lessons lab test notebooks sync repository benchmark handout clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everyw
 benchmark: $(STAMP)  ## time our code beside its peers, one script after another
 	@set -e; for name in layers numpy_language_model language_model; do \
 		echo "==> benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done
+
+handout: $(STAMP)  ## write the assignment as students get it to build/handout/ and build/handout.zip
+	@echo "==> Cutting the solutions out of the package; the handout goes to build/"
+	@$(BIN)/python -m blg561.assignment.handout
 
 clean:  ## remove site/ and caches (.venv, models/ and data/ stay)
 	@echo "==> Removing site/ and caches; .venv, models/ and data/ stay"
