@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from blg561.assignment.command import add_grade
 from blg561.language_model import books
 
 PROGRAM = "python -m blg561"
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_train(add)
     add_evaluate(add)
     add_generate(add)
+    add_grade(add)
     return parser
 
 
