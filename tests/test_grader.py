@@ -32,7 +32,7 @@ RNN = "class RNNLayer"
 
 
 def in_forward(code: str, before: str = "") -> str:
-    """The solution with statements at the start of RNNLayer.forward, and others before the class."""
+    """The solution with statements that RNNLayer.forward begins with, and some before the class."""
     text = changed(
         LAYERS, FORWARD, "".join(f"        {line}\n" for line in code.splitlines()) + FORWARD, RNN
     )
@@ -46,16 +46,7 @@ def rnn(right: str, wrong: str, where: str = RNN) -> str:
 BACKWARD_STEP = "da = dnext_h * (1 - next_h**2)"
 BACKWARD = "da[t] = dnext_h * (1 - h[t + 1] ** 2)"
 SOLUTION = handout.PACKAGE / "layer/recurrent_layers.py"
-CHEAT = """
-path = {path!r}
-try:
-    text = open(path).read()
-except OSError:
-    import blg561
-    text = ""
-exec(text)
-"""
-
+# fmt: off
 # name → (layers' text, points of the RNN's 10, a word that the student must read)
 MADE = {
     "perfect": (LAYERS, 10, "right on numbers"),
@@ -88,9 +79,13 @@ MADE = {
     "runs-away": (in_forward("import os\nif os.fork(): os._exit(0)\nos.setsid()\nwhile True: pass"), 5, ""),
     "sets-sid": (in_forward("import os\ntry: os.setsid()\nexcept OSError: pass\nwhile True: pass"), 5, "within 2 seconds"),
     "100-gb": (in_forward("np.ones(100 * 2**30 // 8)"), 5, "MemoryError"),
-    "1-gb-printed": (in_forward("for _ in range(1000): print('x' * 2**20)"), 10, "right"),
+    "1-gb-printed": (
+        in_forward("pass", "import sys\nfor _ in range(64): sys.stdout.buffer.write(bytes(2**24))"),
+        10,
+        "right",
+    ),
     "big-file": (in_forward("open('x', 'wb').write(bytes(2**28))"), 5, "File too large"),
-    "kills": (in_forward("import os\ntry: os.kill(-1, 9)\nexcept OSError: pass\nos.kill(os.getppid(), 9)"), 5, ""),
+    "kills": (in_forward("import os\ntry: os.kill(-1, 9)\nexcept OSError: pass\nos.kill(os.getppid(), 9)"), 10, ""),
     "numpy-patched": (
         in_forward(
             "return np.zeros((*x.shape[:2], self.out_size))",
@@ -131,18 +126,18 @@ MADE = {
         "PermissionError",
     ),
     "imports-solution": (
-        "import sys\nsys.path.insert(0, " + repr(str(handout.PACKAGE.parent)) + ")\n"
-        "sys.modules = {k: v for k, v in sys.modules.items() if 'blg561' not in k}\n"
-        "import blg561.answers\n" + LAYERS,
+        "from importlib import util\nspec = util.spec_from_file_location('s', " + repr(str(SOLUTION))
+        + ")\nspec.loader.exec_module(util.module_from_spec(spec))\n" + LAYERS,
         0,
-        "No module named",
+        "PermissionError",
     ),
     "network": (
         in_forward("import socket\nsocket.create_connection(('127.0.0.1', 22), 1)"),
         5,
         "Error",
     ),
-}  # fmt: skip
+}
+# fmt: on
 NEEDS_ISOLATION = {"reads-solution", "imports-solution", "fork-bomb", "kills", "sets-sid"}
 
 
@@ -223,8 +218,8 @@ def one_of(path, *parts) -> Graded:
     ("right", "wrong", "lost", "word"),
     [
         ("a_i, a_f, a_o, a_g = split(a, 4)", "a_i, a_f, a_g, a_o = split(a, 4)", 6, "i, f, g, o"),
-        ("do = dnext_h * tanh_c", "do = dnext_h", 2 * 4.5 * 0.8 * 5 / 6 - 0.12, ""),
-        ("next_h = o * tanh_c", "next_h = o * next_c", 15 - 1.2 - 0.6, "without its tanh"),
+        ("do = dnext_h * tanh_c", "do = dnext_h", 7.5, ""),
+        ("next_h = o * tanh_c", "next_h = o * next_c", 8.7, "without its tanh"),
     ],
 )  # fmt: skip
 def test_mistakes_in_the_lstm(tmp_path, right, wrong, lost, word):
