@@ -30,15 +30,20 @@ def save(path: Path, contents: dict):
 
     The bytes go to a file beside it first and reach the disk before it takes the name, so that a
     process killed at any moment, or a full disk, leaves the previous checkpoint as it was.
+
+    Raises CheckpointError where the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        torch.save({"format": FORMAT, **contents}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            torch.save({"format": FORMAT, **contents}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def load(path: Path, device="cpu") -> dict:
@@ -48,11 +53,11 @@ def load(path: Path, device="cpu") -> dict:
     a checkpoint of this package.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder: expected the file of a checkpoint, NAME.pt")
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder: expected the file of a checkpoint, NAME.pt")
+        if not path.is_file():
+            raise CheckpointError(f"there is no checkpoint {path}")
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
@@ -60,6 +65,8 @@ def load(path: Path, device="cpu") -> dict:
         contents = torch.load(path, map_location=device, weights_only=True)
     except CheckpointError:
         raise
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         # torch's own message tells how to load it all the same, which would run what is in it
         raise CheckpointError(

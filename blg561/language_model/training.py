@@ -14,17 +14,13 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from blg561.errors import InputError
+from blg561.errors import InputError, TrainingDiverged
 from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
 from blg561.language_model.models import map_state
 
 PRECISIONS = "float32", "bfloat16"
 HOPELESS = 10  # times the loss of uniform guessing: what no training comes back from
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss or its gradient is no longer a finite number, or the loss is hopelessly large."""
 
 
 def new_log() -> dict:
@@ -250,7 +246,7 @@ def train(
 
 def check_place(path: Path, resume: bool, overwrite: bool):
     """Raises InputError now rather than after the first epoch."""
-    if path.exists() and not (resume or overwrite):
+    if not (resume or overwrite) and path.exists():
         raise InputError(
             f"{path} exists: resume=True goes on from it, overwrite=True replaces it, another "
             "folder or model_name keeps both"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def add_grade(add):
+def add_to(add):
     parser = add(
         grade,
         "grade",
