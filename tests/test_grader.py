@@ -120,6 +120,26 @@ MADE = {
         5,
         "a message of",
     ),
+    "harness-patched": (
+        LAYERS.replace(
+            "import numpy as np",
+            "import numpy as np\nimport __main__\n__main__.DO['run_layer'] = lambda said, arrays: ({}, arrays)",
+            1,
+        ),
+        0,
+        "other arrays than",
+    ),
+    "error-without-end": (
+        in_forward("class Endless(Exception):\n    def __str__(self):\n        while True: pass\nraise Endless"),
+        5,
+        "within 2 seconds",
+    ),
+    "no-exception": (in_forward("class Odd(BaseException): pass\nraise Odd"), 5, "ended the process"),
+    "root-again": (in_forward("import os\nos.setuid(0)"), 5, "PermissionError"),
+    "other-folders": (in_forward("import os\nos.listdir('..' + '/..')"), 5, "PermissionError"),
+    "deep-folders": (in_forward("import os\nfor _ in range(500): os.mkdir('d'); os.chdir('d')"), 5, ""),
+    "huge-view": (in_forward("return np.broadcast_to(0.0, (2**20, 2**12))"), 5, "MemoryError"),
+    "objects": (in_forward("return np.array([[[object()]]])"), 5, "TypeError"),
     "reads-solution": (
         "from blg561.layer.layer import Layer\nopen(" + repr(str(SOLUTION)) + ")\n" + LAYERS,
         0,
@@ -139,6 +159,7 @@ MADE = {
 }
 # fmt: on
 NEEDS_ISOLATION = {"reads-solution", "imports-solution", "fork-bomb", "kills", "sets-sid"}
+NEEDS_ISOLATION |= {"root-again", "other-folders", "runs-away"}
 
 
 def isolated() -> bool:

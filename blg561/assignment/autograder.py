@@ -37,7 +37,14 @@ export PYTHONPATH=/autograder/source BLG561_DATA=/autograder/source/data
     --settings assignment.toml --seed "$(cat seed.txt)"
 cp /autograder/source/graded/submission/results.json /autograder/results/results.json
 """
-SOURCES = ("*.py", "commands/*.py", "assignment/*", "assignment/templates/*", "layer/*.py", "language_model/*.py")
+SOURCES = (
+    "*.py",
+    "commands/*.py",
+    "assignment/*",
+    "assignment/templates/*",
+    "layer/*.py",
+    "language_model/*.py",
+)
 
 
 def write(path: Path, said_in: Path = settings.DEFAULT) -> Path:

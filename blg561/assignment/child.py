@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import json
 import os
+import pickle
 import resource
 import socket
 import struct
@@ -240,7 +241,11 @@ def run_dataset(said: dict, arrays: dict):
             "idx_data": [made.idx_data[index] for index in range(len(made.idx_data))],
         }
         for place in said[name]:
-            data, target = made[slice(*place) if isinstance(place, list) else place]
+            try:
+                data, target = made[slice(*place) if isinstance(place, list) else place]
+            except Exception as error:
+                told[name]["fault"] = f"window {place}: {type(error).__name__}: {error}"[:300]
+                continue
             sent[f"{name}.{place}.data"] = to_numpy(data)
             sent[f"{name}.{place}.target"] = to_numpy(target)
         sent[f"{name}.data"] = to_numpy(made.data)
@@ -434,7 +439,10 @@ def open_network(said: dict, arrays: dict):
     """Build a handed-in network; its lexicon. Its file holds numbers and words: nothing is run."""
     import torch
 
-    found = torch.load(said["path"], map_location="cpu", weights_only=True)
+    try:
+        found = torch.load(said["path"], map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own message tells how to load it all the same
+        raise ValueError("it is not a file that save_network wrote: numbers and words") from error
     missing = [name for name in ("arguments", "weights", "lexicon") if name not in found]
     if missing:
         raise KeyError(f"the file has no {', '.join(missing)}: save_network writes them")

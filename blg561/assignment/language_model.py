@@ -164,6 +164,9 @@ def judge_dataset(judge: Judge) -> dict:
             )
         if told[name]["length"] != len(part) - T:
             wrong["windows"] = f"expected {len(part) - T} windows, got {told[name]['length']}"
+        if "fault" in told[name]:
+            wrong["windows"] = str(told[name]["fault"])[:300]
+            continue
         for place in places[name]:
             start, stop = place if isinstance(place, list) else (place, place + T)
             for kind, ahead in (("data", 0), ("target", 1)):
@@ -493,11 +496,11 @@ def perplexity(judge: Judge, name: str, path: str, book) -> float:
         x = np.maximum(places[:, t], 0)
         _, came = judge.sandbox.ask("read_words", min(left, judge.seconds), {"x": x})
         logits = came["logits"].astype(np.float64)
-        if logits.shape != (ROWS, len(lexicon)) or not np.isfinite(logits).all():
-            raise Failed(
-                f"expected finite logits of shape {(ROWS, len(lexicon))}, one for each word of the "
-                f"lexicon, got shape {logits.shape}"
-            )
+        if logits.shape != (ROWS, len(lexicon)):
+            wanted = f"{(ROWS, len(lexicon))}, one for each word of the lexicon"
+            raise Failed(f"expected logits of shape {wanted}, got {logits.shape}")
+        if not np.isfinite(logits).all():
+            raise Failed("its logits are not finite numbers")
         logits -= logits.max(axis=1, keepdims=True)
         scores = logits[np.arange(ROWS), places[:, t + 1]] - np.log(np.exp(logits).sum(axis=1))
         total += np.where(places[:, t + 1] < 0, UNKNOWN, scores).sum()
