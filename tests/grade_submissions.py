@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+import test_grader
 import torch
 from made_submissions import notebook, solutions, submission
 from torch.utils.data import DataLoader
@@ -182,6 +183,16 @@ def test_a_mistake_costs_its_own_points(tmp_path, text, name, monkeypatch):
         assert one.score == 0
     else:
         assert lost(one) == {k: v for k, v in {**expected, **missing}.items() if v}, told(one)
+
+
+@pytest.mark.parametrize("name", test_grader.SLOW)
+def test_what_does_not_end_is_ended(tmp_path, name):
+    if name in test_grader.NEEDS_ISOLATION and not test_grader.isolated():
+        pytest.skip("this system does not isolate a process")
+    text, points, word = test_grader.SLOW[name]
+    path = test_grader.made(tmp_path, name, text)
+    one = grade.grade_one(path, test_grader.said_for("RNN"), 3, "", {})
+    assert one.score == points and word in told(one), told(one)
 
 
 class Evil:
