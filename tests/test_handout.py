@@ -53,7 +53,7 @@ def test_no_line_of_a_solution_is_left(folder):
 
 def test_the_handout_holds_text_alone_and_no_trace_of_the_solution(folder):
     suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
-    assert suffixes <= {".py", ".md", ".toml", ".ipynb", ""}
+    assert suffixes <= {".py", ".md", ".toml", ".ipynb", ".txt", ""}
     names = {path.name for path in folder.rglob("*")}
     assert not names & {"pretrained", ".git", "answers.py", "diagrams.py", "feedforward_layers.py"}
     made = json.loads((folder / "LanguageModelling.ipynb").read_text(encoding="utf-8"))
@@ -107,3 +107,6 @@ def test_a_part_that_is_not_asked_is_not_handed_out(tmp_path):
     made = handout.files(settings.load(ours))
     assert "tests/test_lstm.py" in made and "tests/test_gru.py" not in made
     assert "the GRU layer" not in made["README.md"]
+    assert made["blg561/assignment/parts.txt"].split() == ["LSTM", "LM", "Q"]
+    assert set(hand_in.wanted(["GRU"])) == {"blg561/layer/recurrent_layers.py"}
+    assert hand_in.wanted(["RNN", "LM"]) == hand_in.WANTED

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from blg561.assignment import language_model, layers, report, submission
+from blg561.assignment.hand_in import wanted
 from blg561.assignment.report import Graded
 from blg561.assignment.sandbox import Failed, Sandbox
 from blg561.assignment.scores import Test
@@ -77,7 +78,9 @@ def grade_one(path: Path, said: dict, seed: int, book: str, prose: dict) -> Grad
     """One submission. Whatever goes wrong stays with it."""
     name = name_of(path)
     try:
-        handed_in = submission.read(Path(path), said["limits"]["submission_mib"])
+        handed_in = submission.read(
+            Path(path), wanted(said["parts"]), said["limits"]["submission_mib"]
+        )
         graded = Graded(name, notes=handed_in.notes)
         with Sandbox(handed_in.files, said["limits"]) as sandbox:
             grade_parts(graded, sandbox, handed_in.files, said, seed, book)

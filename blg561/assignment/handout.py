@@ -268,6 +268,7 @@ def in_words(said: dict) -> dict:
 def files(said: dict) -> dict[str, str]:
     """Every file of the handout, text by path."""
     made = {f"blg561/{path}": text for path, text in package()[0].items()}
+    made["blg561/assignment/parts.txt"] = "\n".join(said["parts"]) + "\n"
     words = in_words(said)
     for name in ("README.md", "Makefile", "pyproject.toml", "github-classroom.md"):
         made[name] = fill((TEMPLATES / name).read_text(encoding="utf-8"), words)

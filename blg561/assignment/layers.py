@@ -395,14 +395,15 @@ def describe(cases, all_came, references, method: str, name: str, way: Way) -> s
             return f"{said}: it is transposed"
         return said
     if not np.isfinite(came).all():
-        return "it holds numbers that are not finite"
+        return "expected finite numbers, some are not"
     kind = ""
     if method.startswith("backward"):
         kind = kind_of_mistake(case, method, name, came, reference, way)
     error = np.abs(came - right).max() / max(np.abs(right).max(), 1e-12)
     wrong = np.mean(np.abs(came - right) > 1e-6 * np.abs(right).max() + 1e-9)
-    said = f"the shape is right, {wrong:.0%} of the numbers are wrong"
-    said += f" (by at most {error:.1e} of the largest)."
+    what = f"the loss's gradient for {name[1:]}" if method.startswith("backward") else name
+    said = f"expected {what}, shape {right.shape}: the shape is right, {wrong:.0%} of the numbers "
+    said += f"are wrong, by up to {error:.1g} times the largest right one."
     said += " For one row and one step it is right." * came_right[2]
     return f"{said} It looks as if {kind}." if kind else said
 

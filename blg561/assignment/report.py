@@ -120,11 +120,12 @@ def write_all(all_graded: list[Graded], said: dict, folder: Path):
 
 def teacher_page(all_graded: list[Graded], said: dict) -> str:
     body = [f"<p>{len(all_graded)} submissions</p>", "<h2>Distribution</h2><table>"]
-    bins = Counter(min(int(graded.score // 10), 9) for graded in all_graded)
+    most = sum(sum(said["points"][part].values()) for part in said["parts"])
+    bins = Counter(min(int(10 * graded.score / most), 9) for graded in all_graded)
     for number in range(10):
         width = 100 * bins[number] / max(len(all_graded), 1)
         body.append(
-            f'<tr><td class="n">{10 * number} to {10 * number + 10}</td>'
+            f'<tr><td class="n">{10 * number} to {10 * number + 10} %</td>'
             f'<td class="n">{bins[number]}</td>'
             f'<td style="width: 70%"><div class="bar" style="width: {width:.0f}%"></div></td></tr>'
         )
@@ -137,7 +138,12 @@ def teacher_page(all_graded: list[Graded], said: dict) -> str:
         link = f'<a href="{shown(graded.name)}/page.html">{shown(graded.name)}</a>'
         body.append(f"<tr><td>{link}</td>{cells}<td>{shown('; '.join(graded.flags))}</td></tr>")
     body.append("</table><h2>Commonest faults</h2><table>")
-    lost = [t for graded in all_graded for t in graded.tests if t.score < t.most and t.part != "Q"]
+    lost = [
+        test
+        for graded in all_graded
+        for test in graded.tests
+        if test.score < test.most and test.part != "Q" and not test.said.startswith("judged once")
+    ]
     for name, count in Counter(t.name for t in lost).most_common(20):
         said_most = Counter(t.said for t in lost if t.name == name).most_common(1)[0][0]
         body.append(

@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from blg561.assignment.hand_in import WANTED
-
 MOST_ENTRIES = 20_000
 PIECE = 2**20
 
 
 @dataclass
 class Submission:
-    """files: content by the name in WANTED. notes: what a student should know of the reading."""
+    """files: content by its name in hand_in.WANTED. notes: what the student should know of it."""
 
     name: str
     files: dict[str, bytes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def read(path: Path, most_mib: float) -> Submission:
+def read(path: Path, wanted: dict[str, str], most_mib: float) -> Submission:
     """The wanted files of a folder or a zip archive, whatever else it holds.
+
+    wanted: what each file is, by its name, as in hand_in.WANTED.
 
     Nothing is unpacked and no link is followed, so that a name with `..`, a link or an archive that
     unfolds without end reaches nothing. Never raises for what a student can hand in.
@@ -39,10 +39,10 @@ def read(path: Path, most_mib: float) -> Submission:
         else:
             archive = zipfile.ZipFile(path)
             found = in_archive(archive, made)
-        for name in WANTED:
+        for name in wanted:
             places = sorted((p for p in found if fits(p, name)), key=lambda p: (p.count("/"), p))
             if not places:
-                made.notes.append(f"{name} is missing: {WANTED[name]}")
+                made.notes.append(f"{name} is missing: {wanted[name]}")
                 continue
             if len(places) > 1:
                 made.notes.append(f"{name} is there {len(places)} times; {places[0]} is graded")
