@@ -16,7 +16,7 @@ from made_submissions import LAYERS, changed, submission
 from blg561.assignment import autograder, grade, handout, layers, report, settings
 from blg561.assignment.report import Graded
 from blg561.assignment.sandbox import Sandbox, namespaces
-from blg561.assignment.scores import Test
+from blg561.assignment.scores import Mark
 from blg561.errors import InputError
 
 
@@ -420,7 +420,7 @@ def test_two_submissions_of_one_name_are_refused_before_anything_is_graded(tmp_p
 
 
 def test_text_of_a_submission_cannot_become_a_page(tmp_path):
-    one = Graded("<b>", [Test("RNN x", 0, 1, "<script>alert()</script>\x1b[31m")])
+    one = Graded("<b>", [Mark("RNN x", 0, 1, "<script>alert()</script>\x1b[31m")])
     assert "<script>" not in report.student_page(one, said_for("RNN"))
     assert "<script>" not in report.teacher_page([one], said_for("RNN"))
     assert "\x1b" not in report.student_page(one, said_for("RNN"))

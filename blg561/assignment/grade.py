@@ -17,7 +17,7 @@ from blg561.assignment import language_model, layers, report, submission
 from blg561.assignment.hand_in import wanted
 from blg561.assignment.report import Graded
 from blg561.assignment.sandbox import Failed, Sandbox
-from blg561.assignment.scores import Test
+from blg561.assignment.scores import Mark
 from blg561.errors import InputError
 from blg561.language_model import books
 
@@ -100,12 +100,12 @@ def grade_parts(graded: Graded, sandbox, files: dict, said: dict, seed: int, boo
             continue
         points = said["points"][part]
         if LAYER_FILE not in files:
-            graded.tests.append(Test(f"{part} layer", 0, sum(points.values()), "it is missing"))
+            graded.tests.append(Mark(f"{part} layer", 0, sum(points.values()), "it is missing"))
             continue
         try:
             graded.tests += layers.grade(part, points, sandbox, seed, seconds)
         except Failed as failed:
-            graded.tests.append(Test(f"{part} layer", 0, sum(points.values()), str(failed)))
+            graded.tests.append(Mark(f"{part} layer", 0, sum(points.values()), str(failed)))
     sandbox.stop()
     if "LM" in said["parts"]:
         judge = language_model.grade(sandbox, said, seed, files, book)
@@ -136,7 +136,7 @@ def read_answers(notebook: bytes, said: dict) -> dict[str, str]:
         return {}
 
 
-def judge_prose(graded: Graded, said: dict, points: dict) -> list[Test]:
+def judge_prose(graded: Graded, said: dict, points: dict) -> list[Mark]:
     tests = []
     for question, worth in said["points"]["Q"].items():
         if question in points:
@@ -145,7 +145,7 @@ def judge_prose(graded: Graded, said: dict, points: dict) -> list[Test]:
             score, words = 0, "your teacher has not read it yet"
             if question not in graded.answers:
                 words = "no answer is there"
-        tests.append(Test(f"Q {question}", score, worth, words))
+        tests.append(Mark(f"Q {question}", score, worth, words))
     return tests
 
 

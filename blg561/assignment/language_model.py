@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from blg561.assignment.sandbox import Failed, Sandbox
-from blg561.assignment.scores import Test
+from blg561.assignment.scores import Mark
 from blg561.language_model.dataset import tokenize
 
 NETWORKS = {"rnn": "RNNModel", "rnn_clipped": "RNNModel", "gated": "GatedModel"}
@@ -38,7 +38,7 @@ class Judge:
         self.rng = np.random.default_rng([seed, 561])
         self.seconds = said["limits"]["seconds_for_a_method"]
         self.points = said["points"]["LM"]
-        self.tests: list[Test] = []
+        self.tests: list[Mark] = []
         self.faults: list[str] = []
         self.flags: list[str] = []
         self.undefined = ""
@@ -77,7 +77,7 @@ class Judge:
             most = worth * share / sum(shares.values())
             said = wrong[name]
             score = 0 if said else most
-            self.tests.append(Test(f"LM {title}: {name}", score, most, said or "right"))
+            self.tests.append(Mark(f"LM {title}: {name}", score, most, said or "right"))
 
 
 def close(came, right) -> bool:
@@ -450,25 +450,25 @@ def judge_generate(judge: Judge) -> dict:
 # ------------------------------------------------------------------------------------------------
 
 
-def judge_network(judge: Judge, name: str, files: dict, book) -> Test:
+def judge_network(judge: Judge, name: str, files: dict, book) -> Mark:
     title, path = f"LM networks: {name}", f"networks/{name}.pt"
     worth = judge.points["networks"] / len(NETWORKS)
     if path not in files:
-        return Test(title, 0, worth, f"{path} is missing")
+        return Mark(title, 0, worth, f"{path} is missing")
     threshold = judge.said["thresholds"][judge.said["book"]]
     try:
         judge.ready()
         reached = perplexity(judge, name, path, book)
     except Failed as failed:
-        return Test(title, 0, worth, str(failed))
+        return Mark(title, 0, worth, str(failed))
     except (KeyError, ValueError, TypeError, AttributeError, IndexError):
-        return Test(title, 0, worth, "the process answered with something else than asked")
+        return Mark(title, 0, worth, "the process answered with something else than asked")
     if reached < SUSPICIOUS:
         judge.flags.append(f"{path} has {reached:.1f}, which nothing that we know of reaches")
     most = threshold * judge.said["thresholds"]["nothing_from"]
     share = min(1.0, max(0.0, (most - reached) / (most - threshold)))
     said = f"validation perplexity {reached:.1f}, asked for at most {threshold:g}"
-    return Test(title, worth * share, worth, said)
+    return Mark(title, worth * share, worth, said)
 
 
 def perplexity(judge: Judge, name: str, path: str, book) -> float:
@@ -507,7 +507,7 @@ def perplexity(judge: Judge, name: str, path: str, book) -> float:
     return math.exp(min(-total / (ROWS * length), 700))
 
 
-def judge_figures(said: dict, files: dict) -> list[Test]:
+def judge_figures(said: dict, files: dict) -> list[Mark]:
     """In a process of its own that runs nothing of the submission: an image may be hostile, too."""
     worth = said["points"]["LM"]["figures"] / len(FIGURES)
     figures = {name: files[name] for name in FIGURES if name in files}
@@ -516,21 +516,21 @@ def judge_figures(said: dict, files: dict) -> list[Test]:
         for name in FIGURES:
             title = f"LM figures: {name}"
             if name not in figures:
-                tests.append(Test(title, 0, worth, f"{name} is missing"))
+                tests.append(Mark(title, 0, worth, f"{name} is missing"))
                 continue
             try:
                 if not sandbox.runs:
                     sandbox.start(torch=False)
                 told, _ = sandbox.ask("look_at", 20, path=sandbox.handed_in(name))
             except Failed as failed:
-                tests.append(Test(title, 0, worth, f"it is no readable image: {failed}"))
+                tests.append(Mark(title, 0, worth, f"it is no readable image: {failed}"))
                 continue
             width, height, levels = (told[key] for key in ("width", "height", "levels"))
             size = f"an image of {width} by {height} pixels"
             if width < 300 or height < 200:
-                tests.append(Test(title, 0, worth, f"{size}: expected at least 300 by 200"))
+                tests.append(Mark(title, 0, worth, f"{size}: expected at least 300 by 200"))
             elif levels < 8:
-                tests.append(Test(title, 0, worth, f"{size} that shows nothing"))
+                tests.append(Mark(title, 0, worth, f"{size} that shows nothing"))
             else:
-                tests.append(Test(title, worth, worth, size))
+                tests.append(Mark(title, worth, worth, size))
     return tests

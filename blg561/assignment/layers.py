@@ -15,7 +15,7 @@ import torch
 
 from blg561 import layer as ours
 from blg561.assignment.sandbox import Failed, Sandbox
-from blg561.assignment.scores import Test
+from blg561.assignment.scores import Mark
 
 CLASSES = {"RNN": "RNNLayer", "LSTM": "LSTMLayer", "GRU": "GRULayer"}
 UNTOUCHED = 0.2  # of a method's points, where its inputs are as they were before
@@ -262,7 +262,7 @@ def same(came, right) -> bool:
 # ------------------------------------------------------------------------------------------------
 
 
-def grade(part: str, points: dict, sandbox: Sandbox, seed: int, seconds: float) -> list[Test]:
+def grade(part: str, points: dict, sandbox: Sandbox, seed: int, seconds: float) -> list[Mark]:
     """The tests of one layer. `points`: by method."""
     cases = [draw(part, seed, number) for number in range(3)]
     names = {method: list(compute(cases[0], method, Way()).values) for method in METHODS}
@@ -278,16 +278,16 @@ def grade(part: str, points: dict, sandbox: Sandbox, seed: int, seconds: float) 
         for name in names[method]:
             title = f"{part} {method}: {name}"
             if failure:
-                tests.append(Test(title, 0, worth, explain_failure(failure, len(came))))
+                tests.append(Mark(title, 0, worth, explain_failure(failure, len(came))))
             elif right[name]:
                 said = "right on numbers and sizes drawn for the grading"
                 said += f"; judged for what your {forward} computes" * (way != Way())
-                tests.append(Test(title, worth, worth, said))
+                tests.append(Mark(title, worth, worth, said))
             else:
                 said = describe(cases, came, references, method, name, way)
                 if recognised.get(method):
                     said += f" It looks as if {recognised[method][0]}."
-                tests.append(Test(title, 0, worth, said))
+                tests.append(Mark(title, 0, worth, said))
         any_right = not failure and any(right.values())
         tests.append(judge_untouched(part, method, points, cases, came, any_right))
     return tests
@@ -440,10 +440,10 @@ def kind_of_mistake(case, method, name, came, reference, way) -> str:
     return ""
 
 
-def judge_untouched(part, method, points, cases, came, any_right) -> Test:
+def judge_untouched(part, method, points, cases, came, any_right) -> Mark:
     title, worth = f"{part} {method}: inputs unchanged", points[method] * UNTOUCHED
     if not came or not any_right:
-        return Test(title, 0, worth, "judged once an output is right")
+        return Mark(title, 0, worth, "judged once an output is right")
     is_step = method.endswith("_step")
     for case, arrays in zip(cases, came, strict=False):
         sent = case.step_inputs if is_step else case.inputs
@@ -451,9 +451,9 @@ def judge_untouched(part, method, points, cases, came, any_right) -> Test:
         for name, array in sent.items():
             if not np.array_equal(arrays["left." + name], array):
                 said = f"{name} has other numbers after the call: it was changed in place"
-                return Test(title, 0, worth, said)
+                return Mark(title, 0, worth, said)
         for name in (n.removeprefix("o.") for n in arrays if n.startswith("o.")):
             if not same(arrays["again." + name], arrays["o." + name]):
                 said = f"a second call on the same numbers gives another {name}"
-                return Test(title, 0, worth, said)
-    return Test(title, worth, worth, "its inputs and parameters are as they were before")
+                return Mark(title, 0, worth, said)
+    return Mark(title, worth, worth, "its inputs and parameters are as they were before")

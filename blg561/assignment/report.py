@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blg561.assignment.scores import Test
+from blg561.assignment.scores import Mark
 from blg561.assignment.settings import PARTS
 
 STYLE = """<style>
@@ -31,7 +31,7 @@ class Graded:
     """
 
     name: str
-    tests: list[Test] = field(default_factory=list)
+    tests: list[Mark] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     force: list[str] = field(default_factory=list)

@@ -1,10 +1,10 @@
-"""A test and its points."""
+"""The mark that one test gives."""
 
 from dataclasses import dataclass
 
 
 @dataclass
-class Test:
+class Mark:
     """name: begins with the part. said: in words, for the student."""
 
     name: str
