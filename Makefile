@@ -19,7 +19,7 @@ COLAB_PYTHON ?= python3.13
 
 .DEFAULT_GOAL := help
 .PHONY: help install lessons lab test mutants colab notebooks sync repository release-books \
-	benchmark clean
+	benchmark handout autograder clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,9 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@echo "==> pytest: the tests, two files at a time"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TWO_FILES)
 	@echo "==> pytest: every cell of every lesson against its stored output, two lessons at a time,"
-	@echo "    and a row of the leaderboard, trained anew"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests/retrain_one_row.py $(TWO_FILES)
+	@echo "    a row of the leaderboard, trained anew, and the made submissions, graded"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests/retrain_one_row.py \
+		tests/grade_submissions.py $(TWO_FILES)
 
 mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
 	@$(BIN)/python -m tools.mutants
@@ -72,6 +73,14 @@ release-books: $(STAMP)  ## prepare the release that serves the known editions o
 benchmark: $(STAMP)  ## time our code beside its peers, one script after another
 	@set -e; for name in layers numpy_language_model language_model; do \
 		echo "==> benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name; done
+
+handout: $(STAMP)  ## write the assignment, without its solutions, to build/handout/ and .zip
+	@echo "==> Cutting the solutions out of the package; the handout goes to build/"
+	@$(BIN)/python -m blg561.assignment.handout
+
+autograder: $(STAMP)  ## write the archive that Gradescope asks for to build/autograder.zip
+	@echo "==> Packing the grader; the archive goes to build/"
+	@$(BIN)/python -m blg561.assignment.autograder
 
 clean:  ## remove site/ and caches (.venv, models/ and data/ stay)
 	@echo "==> Removing site/ and caches; .venv, models/ and data/ stay"
