@@ -136,7 +136,7 @@ function compute(cell, given = {}) {
 }
 
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { width: 88, height: 46 };
+const BOX = { width: 108, height: 46 };
 
 function element(name, attributes, ...children) {
   const made = document.createElementNS(SVG, name);
