@@ -35,6 +35,11 @@ LABEL = re.compile(r"[A-Z]+\.\d+[a-z]?")
 LESSON_LINK = re.compile(r"\]\((?:\./)?(\w+)\.ipynb(#[^)]*)?\)")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 SYMBOLS = re.compile(r"^\| sign \|.*\n(?:\|.*(?:\n|$))+", re.MULTILINE)  # a whole table
+PAGES = {
+    "results": "results/README.md",
+    "teaching": "docs/teaching.md",
+    "contributing": "CONTRIBUTING.md",
+}
 WORDS_A_MINUTE, SECONDS_A_CELL = 180, 20  # prose with formulas is slow, and code is looked at
 
 
@@ -77,7 +82,12 @@ def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                 if alt:
                     cell.metadata.setdefault("mystnb", {})["image"] = {"alt": alt}
-    minutes = words / WORDS_A_MINUTE + SECONDS_A_CELL / 60 * len(notebook.cells) / 2
+    minutes = words / PAGES = {
+    "results": "results/README.md",
+    "teaching": "docs/teaching.md",
+    "contributing": "CONTRIBUTING.md",
+}
+WORDS_A_MINUTE + SECONDS_A_CELL / 60 * len(notebook.cells) / 2
     source = f"https://github.com/{repository.slug()}/blob/main/notebooks/{name}.ipynb"
     links = rf"[Open in Colab](\1) · [source]({source}) · about {minutes:.0f} minutes to read"
     notebook.cells[0].source = BADGE.sub(links, notebook.cells[0].source)
@@ -151,6 +161,12 @@ def stage(notebooks: Path, source: Path) -> None:
     shutil.copy(ROOT / "figures" / "perplexity.png", figure)
     copy_mathjax(source / "_static" / "mathjax")
     live.write(source / "_static" / "live")
+
+
+def on_the_site(text: str) -> str:
+    """Markdown of the repository: lessons are pages here, other files are on the repository's."""
+    text = re.sub(r"\]\((?:\.\./)?notebooks/(\w+\.ipynb)", r"](lessons/\1", text)
+    return re.sub(r"\]\(\.\./", f"](https://github.com/{repository.slug()}/blob/main/", text)
 
 
 def copy_mathjax(folder: Path) -> None:
