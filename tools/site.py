@@ -82,12 +82,7 @@ def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                 if alt:
                     cell.metadata.setdefault("mystnb", {})["image"] = {"alt": alt}
-    minutes = words / PAGES = {
-    "results": "results/README.md",
-    "teaching": "docs/teaching.md",
-    "contributing": "CONTRIBUTING.md",
-}
-WORDS_A_MINUTE + SECONDS_A_CELL / 60 * len(notebook.cells) / 2
+    minutes = words / WORDS_A_MINUTE + SECONDS_A_CELL / 60 * len(notebook.cells) / 2
     source = f"https://github.com/{repository.slug()}/blob/main/notebooks/{name}.ipynb"
     links = rf"[Open in Colab](\1) · [source]({source}) · about {minutes:.0f} minutes to read"
     notebook.cells[0].source = BADGE.sub(links, notebook.cells[0].source)
