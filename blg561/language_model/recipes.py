@@ -25,6 +25,8 @@ class Recipe:
     clip_val: the largest norm of the gradient, None for any.
     eps: AdamW's; see `experiment.build_optimizer`.
     average_decay: of the running mean of the weights, None for the last weights themselves.
+    sampled_words: words in the softmax of a training step, None for the whole lexicon; see
+        `softmax.sampled_loss`.
     hidden_size: of the recurrent layers and of the embedding.
     dropout: in all places but those that `input_dropout`, `hidden_dropout` and `output_dropout`
         set; these, `embedding_dropout`, `weight_drop` and `locked_masks` are those of
@@ -42,6 +44,7 @@ class Recipe:
     clip_val: float | None = None
     eps: float = 1e-4
     average_decay: float | None = None
+    sampled_words: int | None = None
     epochs: int = 12
     hidden_size: int = 256
     hidden_layers: int = 1
