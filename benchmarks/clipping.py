@@ -27,7 +27,7 @@ from blg561.language_model import books, experiment, recipes, training
 SEEDS = (0, 1, 2)
 CLIPPED = recipes.ASSIGNMENT["rnn_clipped"]
 THRESHOLDS = (None, CLIPPED.clip_val)
-RATES = {"SGD": (4.0, 8.0, 11.0, 15.0, 20.0), "AdamW": (0.002, 0.004, 0.008)}
+RATES = {"SGD": (4.0, 8.0, 11.0, 15.0, 20.0), "AdamW": (0.006,)}
 BOOK = "pride_prejudice"
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "clipping.json"
 

@@ -1,11 +1,13 @@
 """The sampled training loss against the whole softmax."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
-from blg561.language_model import checkpoints
+from blg561.language_model import checkpoints, experiment, recipes
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 from blg561.language_model.models import GatedModel
 from blg561.language_model.softmax import sampled_loss
@@ -97,3 +99,11 @@ def test_a_training_with_sampled_words_is_another_than_one_without(training):
         training(2, "models", resume=True)
     with pytest.raises(ValueError, match="sampled_words must be at least 1, got 0"):
         training(1, "other", sampled_words=0)
+
+
+@pytest.mark.parametrize("words", [10, None])
+def test_a_recipe_says_how_many_words(text_file, tmp_path, words):
+    recipe = recipes.Recipe("few", "rnn", "SGD", 0.1, epochs=1, hidden_size=4, batch_size=4)
+    recipe = replace(recipe, seq_length=9, sampled_words=words)
+    experiment.run(recipe, *experiment.build_datasets(recipe, text_file), folder=tmp_path)
+    assert checkpoints.load(tmp_path / "few.pt")["recipe"]["sampled_words"] == words

@@ -76,10 +76,13 @@ ASSIGNMENT = by_name(
         name="rnn",
         cell="rnn",
         optimizer="AdamW",
-        learning_rate=0.004,
+        learning_rate=0.006,
         recurrent_factor=0.1,
         dropout=0.45,
         embedding_dropout=0.05,
+        sampled_words=1500,
+        epochs=5,
+        batch_size=10,
     ),
     Recipe(
         name="rnn_clipped",
@@ -88,8 +91,11 @@ ASSIGNMENT = by_name(
         learning_rate=20.0,
         recurrent_factor=0.1,
         clip_val=0.25,
-        dropout=0.4,
+        dropout=0.35,
         embedding_dropout=0.05,
+        sampled_words=1500,
+        epochs=6,
+        batch_size=10,
     ),
     Recipe(
         name="lstm",
@@ -99,6 +105,9 @@ ASSIGNMENT = by_name(
         eps=3e-5,
         dropout=0.5,
         embedding_dropout=0.05,
+        sampled_words=1500,
+        epochs=5,
+        batch_size=10,
     ),
 )
 

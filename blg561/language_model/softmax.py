@@ -19,7 +19,8 @@ def sampled_loss(output: nn.Linear, hidden: torch.Tensor, target: torch.Tensor, 
     hidden: what it sees, (n, H). target: the words that follow, int64 (n,).
     """
     V, device = output.out_features, target.device
-    words = min(words, V)
+    if words >= V:
+        return nn.functional.cross_entropy(output(hidden), target)
     frequent = words // 2
     drawn = words - frequent
     rest = frequent + torch.randperm(V - frequent, device=device)[:drawn]
