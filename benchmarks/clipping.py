@@ -33,12 +33,11 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "clipping.json"
 
 
 def all_recipes() -> list[recipes.Recipe]:
+    """One seed after the other, so that an interrupted run has whole rows of the first ones."""
+    settings = [(name, rate) for name, rates in RATES.items() for rate in rates]
     return [
-        replace(
-            CLIPPED, optimizer=optimizer, learning_rate=rate, clip_val=limit, epochs=1, seed=seed
-        )
-        for optimizer, rates in RATES.items()
-        for rate, limit, seed in product(rates, THRESHOLDS, SEEDS)
+        replace(CLIPPED, optimizer=name, learning_rate=rate, clip_val=limit, epochs=1, seed=seed)
+        for seed, (name, rate), limit in product(SEEDS, settings, THRESHOLDS)
     ]
 
 
