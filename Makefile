@@ -11,11 +11,20 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Lessons run in the kernel of .venv, whatever kernels the user has.
 export JUPYTER_PREFER_ENV_PATH := 1
 
+# Two files at a time, each with one thread, the longest first, so that two cores end together.
+TWO_FILES := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+LONGEST := notebooks/04_LanguageModelling.ipynb tests/retrain_one_row.py
+LESSONS := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard notebooks/*.ipynb)))
+
+# What `make colab` makes its environment with: tools/colab.txt says which version it must be.
+COLAB_PYTHON ?= python3.13
+
 .DEFAULT_GOAL := help
-.PHONY: help install lessons lab test notebooks sync repository benchmark clean
+.PHONY: help install lessons lab test mutants colab notebooks sync repository release-books \
+	benchmark clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made with (3.11 or newer)."
 
 lessons: $(STAMP)  ## run every lesson and write readable pages of them to site/
@@ -32,11 +41,16 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@echo "==> ruff format --check"
 	@$(BIN)/ruff format --check .
 	@echo "==> pytest: the tests, two files at a time"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses=2 --dist=loadfile
-	@echo "==> pytest: every cell of every lesson against its stored output"
-	@$(BIN)/python -m pytest notebooks
-	@echo "==> pytest: a row of the leaderboard, trained anew, which takes a minute"
-	@$(BIN)/python -m pytest tests/retrain_one_row.py
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TWO_FILES)
+	@echo "==> pytest: every cell of every lesson against its stored output, two lessons at a time,"
+	@echo "    and a row of the leaderboard, trained anew"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(LESSONS) $(TWO_FILES)
+
+mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
+	@$(BIN)/python -m tools.mutants
+
+colab: $(STAMP)  ## rehearse the lessons with Colab's versions and no checkout (Python 3.13)
+	@$(BIN)/python -m tools.colab $(COLAB_PYTHON) $(LESSON)
 
 notebooks: $(STAMP)  ## run the lessons and store their outputs in place (LESSON=04 for one)
 	@echo "==> Running lessons from a clean kernel and storing their outputs in notebooks/"
@@ -49,6 +63,10 @@ sync: $(STAMP)  ## bring the lesson cells that show code or results from elsewhe
 repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everywhere
 	@echo "==> Changing the repository's address"
 	@$(BIN)/python -m tools.repository "$(SLUG)"
+
+release-books: $(STAMP)  ## prepare the release that serves the known editions of the books
+	@echo "==> Writing the known editions to build/books"
+	@$(BIN)/python -m tools.release_books
 
 # seeds.py and leaderboard.py train for long: they are run by hand, a few rows at a time
 benchmark: $(STAMP)  ## time our code beside its peers, one script after another

@@ -1,7 +1,9 @@
 """What pytest does with a lesson: nbval runs it; what cannot be compared is left out."""
 
 import os
+import re
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,9 +11,15 @@ import pytest
 # itself. What is printed, a value's text/plain and a figure's are compared.
 NOT_COMPARED = ("stderr", "text/html", "image/svg+xml")
 
+# What no cell may leave in its output, although stderr is not compared.
+UNWANTED = re.compile(r"\w*Warning: .*|\d+%\|.*|.*widget-view.*")
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What lessons write, checkpoints and figures, goes to a folder that is gone afterwards."""
+    """What lessons write, checkpoints and figures, goes to a folder that is gone afterwards.
+
+    Each process of pytest-xdist has one of its own, so lessons that run at once cannot meet.
+    """
     folder = tempfile.TemporaryDirectory(prefix="blg561-lessons-")
     config.add_cleanup(folder.cleanup)
     os.environ["BLG561_OUTPUT"] = folder.name
@@ -20,3 +28,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collectstart(collector: pytest.Collector) -> None:
     if collector.path.suffix == ".ipynb":
         collector.skip_compare += NOT_COMPARED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A cell that leaves a warning or a progress bar fails."""
+    yield
+    for output in getattr(item, "test_outputs", None) or ():
+        if found := UNWANTED.search(str(output.get("text", output.get("data", "")))):
+            pytest.fail(f"the cell's output has {found.group()!r}", pytrace=False)

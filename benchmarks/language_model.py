@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import json
 import multiprocessing
-import resource
 import statistics
 import sys
 import tempfile
@@ -105,6 +104,8 @@ def train_peer(path: Path, folder: str, epochs: int) -> tuple[dict, str]:
 
 def measure(system: str, path: Path, epochs: int, threads: int) -> dict:
     """Train one system in this process; the figures of every epoch, and the peak memory."""
+    import resource  # which Windows lacks
+
     torch.set_num_threads(threads)
     evaluation_seconds = []
 

@@ -54,13 +54,15 @@ class Diagram(Figure):
     """A white sheet of `width` × `height` pixels at 100 dpi, measured from its lower left corner.
 
     `page` is its only axes, in pixels too, for what box, arrow and label do not draw. pyplot does
-    not know the figure, so a cell that ends in a diagram shows it once.
+    not know the figure, so a cell that ends in a diagram shows it once. `alt` says in words what is
+    drawn: the alternative text that a notebook stores with the image.
     """
 
-    def __init__(self, width: float, height: float):
+    def __init__(self, width: float, height: float, alt: str = ""):
         super().__init__(
             figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white", layout="none"
         )
+        self.alt = alt
         FigureCanvasAgg(self)  # measures labels, as the plain canvas of a figure cannot
         self.page = self.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
         self.page.set_axis_off()
@@ -88,9 +90,7 @@ class Diagram(Figure):
     ) -> Box:
         """Draw a rounded box around (x, y), filled with a light shade of `color`.
 
-        Raises
-        ------
-        ValueError : the words do not fit into the box.
+        Raises ValueError when the words do not fit into the box.
         """
         box = Box(x, y, width, height)
         self.page.add_artist(
@@ -138,11 +138,15 @@ class Diagram(Figure):
         self.page.plot([x], [y], color=color, marker="o", markersize=6)
         return x, y
 
-    def _repr_png_(self) -> bytes:
-        # Without this, IPython shows a figure as text until pyplot has drawn its first one.
+    def _ipython_display_(self):
+        # Otherwise IPython shows a figure as text until pyplot has drawn its first one, and from
+        # then on with a margin and without the alternative text.
+        from IPython.display import display  # only a notebook needs it
+
         png = BytesIO()
         self.savefig(png, format="png", dpi=DPI)
-        return png.getvalue()
+        data = {"image/png": png.getvalue(), "text/plain": repr(self)}
+        display(data, metadata={"image/png": {"alt": self.alt}}, raw=True)
 
 
 def language_model_unrolled(words: Sequence[str] = ("it", "is", "a", "truth", "that")) -> Diagram:
@@ -151,14 +155,18 @@ def language_model_unrolled(words: Sequence[str] = ("it", "is", "a", "truth", "t
     Below each step stands the word that it reads, above it the next word, on which it is scored.
     The shapes beside the arrows are those of all steps of a batch together.
 
-    Raises
-    ------
-    ValueError : fewer than 3 or more than 5 words, or a word too long for its box.
+    Raises ValueError for fewer than 3 or more than 5 words, or a word too long for its box.
     """
     if not 3 <= len(words) <= 5:
         raise ValueError(f"expected 3 to 5 words, got {len(words)}: {words!r}")
     steps = len(words) - 1
-    diagram = Diagram(WIDTH, 470)
+    alt = (
+        "From below to above, the same column of boxes at every time step: input word, embedding, "
+        "recurrent layer, output layer, softmax, the distribution of the next word, target word. "
+        "Arrows between the recurrent boxes carry the hidden state to the next step. The words "
+        f"read are {', '.join(words[:-1])}; the targets are {', '.join(words[1:])}."
+    )
+    diagram = Diagram(WIDTH, 470, alt)
     state = None
     for step, (word, target_word) in enumerate(pairwise(words)):
         x = 90 + (step + 0.5) * 528 / steps
@@ -228,7 +236,13 @@ def rows_and_batches() -> Diagram:
         (begin, min(begin + window_length, row_length), color)
         for begin, color in zip(range(0, row_length, window_length), colors, strict=True)
     ]
-    diagram = Diagram(WIDTH, 374)
+    alt = (
+        "A text of 225 words is cut into three rows of 75. The rows lie below each other and are "
+        "cut into windows of 20 words: batch 1 holds words 1 to 20, 76 to 95 and 151 to 170; batch "
+        "2 the next 20 of each row; batch 4 the last 15. Arrows carry each row's hidden state from "
+        "one batch to the next."
+    )
+    diagram = Diagram(WIDTH, 374, alt)
 
     left, scale, y = 26, 648 / (rows * row_length), 306
     diagram.label(left, 354, "The text, 225 words in their order", align="left", bold=True)
@@ -273,7 +287,12 @@ def teacher_forcing() -> Diagram:
     anyway; running freely it reads the wrong one, and the steps after it go astray too.
     """
     true_words = ["the", "old", "king", "slept", "well"]
-    diagram = Diagram(WIDTH, 536)
+    alt = (
+        "The same four steps of a network twice. Above, teacher forcing: the network draws a wrong "
+        "second word, but each step reads the true word before it. Below, free running: each step "
+        "reads the word just drawn, and after the wrong word the following words are wrong too."
+    )
+    diagram = Diagram(WIDTH, 536, alt)
     diagram.label(
         10, 517, "Teacher forcing: each step reads the true word", align="left", bold=True
     )
@@ -331,7 +350,17 @@ def encoder_decoder(attention: bool = False) -> Diagram:
     source_words = ["le", "chat", "noir", "dort"]
     target_words = ["the", "black", "cat", "sleeps", "<eos>"]
     word_y, state_y, output_y = 72, 132, 270 if attention else 192
-    diagram = Diagram(WIDTH, output_y + 36)
+    alt = (
+        "An encoder reads the source words le, chat, noir, dort, one state each; a decoder, from "
+        "the start symbol and its own last word, writes the, black, cat, sleeps and the end symbol."
+    )
+    alt += (
+        " The decoder's second step receives a weighted sum of the four encoder states, with the "
+        "weights 0.05, 0.20, 0.70 and 0.05; its state before that step decides the weights."
+        if attention
+        else " All that the decoder knows of the source is one vector, the encoder's last state."
+    )
+    diagram = Diagram(WIDTH, output_y + 36, alt)
     pitch, width, height = 66, 50, 28
     places = 53 + pitch * np.arange(10)
 
@@ -395,7 +424,12 @@ def rnn_cell() -> Diagram:
 
     Notation and shapes are those of `RNNLayer`: vectors are rows, N sequences, D features, H units.
     """
-    diagram = Diagram(WIDTH, 316)
+    alt = (
+        "One step of the simple recurrent layer. The state of the step before times Wh, the input "
+        "times Wx and the bias b meet in a sum; tanh of the sum is the new state, which goes out "
+        "as the step's output and on to the next step."
+    )
+    diagram = Diagram(WIDTH, 316, alt)
     line_y, width = 160, 84
     state_line = {"color": BLUE, "width": 2}
     prev_h = diagram.box(44, line_y, 60, 30, "$h_{t-1}$", color=BLUE)
@@ -443,7 +477,17 @@ def rnn_unrolled(backward: bool = False) -> Diagram:
     sum of dh_t^out from the output (`dh[:, t]` in the code) and of the dh_t^next that step t + 1
     hands back (`dprev_h`).
     """
-    diagram = Diagram(WIDTH, 374 if backward else 338)
+    alt = (
+        "Four steps of the simple recurrent layer in a row, each a box with the same Wx, Wh and b. "
+        "Inputs enter from below, states leave above and to the right, into the next step."
+    )
+    if backward:
+        alt += (
+            " Gradients run against these arrows: into each step goes the sum of the gradient from "
+            "its output above and of the gradient that the step to its right hands back; out of it "
+            "go the gradient of its input, below, and one for the step to its left."
+        )
+    diagram = Diagram(WIDTH, 374 if backward else 338, alt)
     steps, shift = 4, 22 if backward else 0  # makes room for a gradient beside each value
     x_y, cell_y, h_y = (100, 212, 346) if backward else (74, 178, 310)
     state_y = cell_y - 26
@@ -512,7 +556,13 @@ def lstm_cell() -> Diagram:
 
     The names are those of `LSTMLayer`. The cell state runs straight along the top.
     """
-    diagram = Diagram(WIDTH, 440)
+    alt = (
+        "One step of the LSTM. The cell state runs straight along the top: times the forget gate, "
+        "plus the input gate times the candidate. The new hidden state is tanh of the new cell "
+        "state times the output gate. All four gates are made from one sum of the input times Wx, "
+        "the last hidden state times Wh and b."
+    )
+    diagram = Diagram(WIDTH, 440, alt)
     state_y, product_y, gate_y, sum_y = 398, 312, 224, 134
     cell_line, hidden_line = {"color": GREEN, "width": 2.5}, {"color": BLUE, "width": 2}
 
@@ -580,7 +630,13 @@ def lstm_unrolled() -> Diagram:
     forget gate and nothing else, since + hands a gradient on unchanged. Along the hidden state the
     way leads through the output gate, tanh, the gates' slopes and Wh in every step.
     """
-    diagram = Diagram(WIDTH, 464)
+    alt = (
+        "Three steps of the LSTM. The cell states form a straight path along which each step "
+        "multiplies by its forget gate and adds; the hidden states form another, through gates, "
+        "tanh and a product in every step. Above, the gradient's direct path along the cell "
+        "states, backwards: it meets the forget gates and nothing else."
+    )
+    diagram = Diagram(WIDTH, 464, alt)
     steps, pitch = 3, 200
     gradient_y, state_y, tanh_y, gate_y, x_y = 394, 316, 240, 156, 86
     cell_line, hidden_line = {"color": GREEN, "width": 3}, {"color": BLUE, "width": 2}
@@ -650,7 +706,13 @@ def gru_cell() -> Diagram:
 
     The names are those of `GRULayer`.
     """
-    diagram = Diagram(WIDTH, 476)
+    alt = (
+        "One step of the gated recurrent unit. The last state runs along the top, times the update "
+        "gate, plus one minus the update gate times the candidate. The candidate is tanh of a sum "
+        "of the input and of the last state times the reset gate, each times its own weights. Both "
+        "gates come from the input and the last state."
+    )
+    diagram = Diagram(WIDTH, 476, alt)
     state_y, gate_y, candidate_y = 434, 304, 144
     state_line = {"color": BLUE, "width": 2}
 

@@ -1,7 +1,7 @@
 """Figures of the lessons, in one style; they take histories and arrays, not models.
 
-Every function returns a figure that pyplot no longer manages. A notebook shows it once, as the
-value of the cell, and the next `plt.plot` cannot draw into it by accident.
+Every function returns a figure that pyplot no longer manages, so that the next `plt.plot` cannot
+draw into it by accident. `show` shows it in a notebook, once, with its alternative text.
 """
 
 from __future__ import annotations
@@ -52,6 +52,22 @@ STYLE = {
 def use_style():
     """Draw every later figure of this process in the style of the lessons."""
     plt.rcParams.update(STYLE)
+
+
+def show(figure: Figure, *, alt: str):
+    """Show `figure` in a notebook, with an alternative text for a reader who cannot see it.
+
+    alt: what the figure shows and what is to be seen in it, as a sentence or two of plain text
+
+    The text lies beside the image, where `IPython.display.Image(alt=...)` puts its own too: in the
+    output's metadata, under image/png. Raises ValueError when it is empty.
+    """
+    from IPython.display import display  # only a notebook needs it
+
+    if not alt.strip():
+        raise ValueError("expected an alternative text that says what is to be seen, got none")
+    plt.close(figure)  # otherwise the notebook shows the figures that pyplot manages once more
+    display(figure, metadata={"image/png": {"alt": alt}})
 
 
 def loss_curves(histories: Mapping[str, dict], *, title=None, path=None) -> Figure:

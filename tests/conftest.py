@@ -1,9 +1,37 @@
-"""What several test files need: a small text of random words, as a file."""
+"""What several test files need, and the rule that a test writes to its temporary folder alone."""
 
+import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Here tools keep what they know, and people edit while tests run.
+CACHES = {".git", ".venv", "build", ".hypothesis", ".pytest_cache", ".ruff_cache", "__pycache__"}
+SOURCES = {".py", ".md", ".ipynb", ".toml", ".yml", ".cfg", ""}
+
+
+def files_and_times() -> dict[str, int]:
+    """Every file of the checkout that is no source and in no cache, with its time of change."""
+    found = {}
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in CACHES]
+        for name in files:
+            path = os.path.join(folder, name)
+            if os.path.splitext(name)[1] not in SOURCES:
+                found[path] = os.stat(path).st_mtime_ns
+    return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_written_to_the_checkout() -> Iterator[None]:
+    """Neither models/ nor data/ nor figures/ is a place for a test: a user's files lie there."""
+    before = files_and_times()
+    yield
+    changed = [path for path, _ in files_and_times().items() ^ before.items()]
+    assert not changed, f"written while these tests ran: {sorted(set(changed))}"
 
 
 @pytest.fixture

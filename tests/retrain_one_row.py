@@ -15,7 +15,8 @@ ROW = next(row for row in leaderboard.ROWS if (row.book, row.name) == ("pride_pr
 
 def is_here(book: str) -> bool:
     try:
-        return books.verify(books.find(book, download=False), books.CATALOGUE[book]) is None
+        path = books.find(book, download=False)
+        return books.verify(path, books.CATALOGUE[book]) is books.Edition.KNOWN
     except books.BookError:
         return False
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from blg561.language_model import books, practice
-from blg561.language_model.books import CATALOGUE, BookError, BookUnavailable
+from blg561.language_model.books import CATALOGUE, BookError, BookUnavailable, Edition
+from tools.repository import slug
 
 KEY = "pride_prejudice"
 STORY = (
@@ -49,6 +50,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(books, "PAUSES", (0, 0))
     monkeypatch.delenv("BLG561_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(books, "KNOWN_FOLDERS", ())
     publish(monkeypatch)
     return tmp_path / "own"
 
@@ -69,8 +71,8 @@ class Handler(BaseHTTPRequestHandler):
     once, /slow does not answer, any number is that HTTP status."""
 
     def do_GET(self):
-        what = self.path.strip("/")
-        self.server.asked.append(what)
+        self.server.asked.append(self.path.strip("/"))
+        what = self.path.split("/")[1]
         bodies = {
             "good": KNOWN, "flaky": KNOWN, "half": KNOWN,
             "other": OTHER_EDITION, "html": HTML, "truncated": TRUNCATED,
@@ -171,13 +173,14 @@ def test_a_bad_explicit_path_is_an_error_and_not_replaced_by_practice(folder, tm
 # ---------------------------------------------------------------------------------- verify
 
 
-def check(tmp_path, content: bytes) -> str | None:
+def check(tmp_path, content: bytes) -> Edition:
     return books.verify(write(tmp_path / "book.txt", content), CATALOGUE[KEY])
 
 
 def test_the_known_edition_is_known_with_either_line_end(folder, tmp_path):
-    assert check(tmp_path, KNOWN) is None
-    assert check(tmp_path, KNOWN.replace(b"\n", b"\r\n")) is None
+    assert check(tmp_path, KNOWN) is Edition.KNOWN
+    assert check(tmp_path, KNOWN.replace(b"\n", b"\r\n")) is Edition.KNOWN
+    assert check(tmp_path, OTHER_EDITION) is Edition.OTHER
 
 
 def test_another_edition_is_accepted_with_a_visible_note(folder, capsys):
@@ -258,7 +261,7 @@ def test_the_story_begins_with_its_first_heading_after_contents_and_preface(
 ):
     story = opening + "The lamp was lit.\nPart the curtains, she said; it was dark.\n\nHe did.\n"
     path = write(tmp_path / "book.txt", as_published(front + "\n\n\n" + story).encode())
-    assert books.read_text(path) == story.lstrip()
+    assert books.read_text(path) == story.lstrip().replace("CHAPTER I.\n", "Chapter 1\n")
 
 
 def test_a_heading_drawn_as_an_illustration_is_kept_and_other_captions_are_not(tmp_path):
@@ -267,7 +270,34 @@ def test_a_heading_drawn_as_an_illustration_is_kept_and_other_captions_are_not(t
         "[Illustration:\n\n“A caption.”\n\n[_Copyright by N. N._]]\n\nThe keeper slept.\n"
     )
     text = books.read_text(write(tmp_path / "book.txt", as_published(story).encode()))
-    assert " ".join(text.split()) == "Chapter I. The lamp was lit. The keeper slept."
+    assert " ".join(text.split()) == "Chapter 1 The lamp was lit. The keeper slept."
+
+
+def test_headings_have_one_spelling(tmp_path):
+    numerals = {2: "II.", 4: "IV", 9: "IX.", 14: "XIV.", 40: "XL.", 61: "LXI.", 99: "XCIX."}
+    story = "Chapter I. Oil\n\nOf Chapter II. much was said.\n\n" + "".join(
+        f"{word} {numeral}\n\nThe lamp burned.\n\n"
+        for word, numeral in zip(["CHAPTER", "Chapter"] * 4, numerals.values(), strict=False)
+    )
+    text = books.read_text(write(tmp_path / "book.txt", as_published(story).encode()))
+    first, second, *rest = text.strip().split("\n\n")
+    assert (first, second) == ("Chapter I. Oil", "Of Chapter II. much was said.")
+    assert rest[::2] == [f"Chapter {number}" for number in numerals]
+
+
+@pytest.mark.parametrize(
+    ("ending", "kept"),
+    [
+        ("\n\n\n   LAMP PRESS:--N. N. AND CO.\n     BOAT COURT, OLD LANE, TOWN.\n", ""),
+        ("\n\n[Illustration:\n\n THE\n END\n ]\n\n\nPRINTED BY N. N., TOWN\n", ""),
+        ("\n\nTHE END\n\nLAMP PRESS, TOWN\n", "\n\nTHE END"),
+        ("\n\nTHE END\n", "\n\nTHE END"),
+        ("\n\nThe Press was silent.\n", "\n\nThe Press was silent."),
+    ],
+)
+def test_the_printers_line_does_not_belong_to_the_story(tmp_path, ending, kept):
+    path = write(tmp_path / "book.txt", as_published(STORY.rstrip() + ending).encode())
+    assert books.read_text(path) == STORY.rstrip() + kept + "\n"
 
 
 def test_footnotes_go_together_with_their_marks(tmp_path):
@@ -281,6 +311,44 @@ def test_footnotes_go_together_with_their_marks(tmp_path):
 def test_a_text_without_chapters_begins_behind_its_credits(tmp_path):
     path = write(tmp_path / "book.txt", as_published("The lamp was lit.").encode())
     assert books.read_text(path) == "Pride and Prejudice\n\nThe lamp was lit.\n"
+
+
+@pytest.mark.parametrize("name", ["my.txt", "folder/notes", "notes"])
+def test_a_path_of_ones_own_text_stands_for_a_key(folder, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write(Path(name), STORY.encode())
+    book, path = books.find_or_practice(name)
+    assert path == Path(name)
+    assert (book.key, book.title) == (f"text-{path.stem}", path.name)
+    assert book.target_perplexity is None and book.key not in CATALOGUE
+    assert books.find_or_practice(Path(name)) == (book, path)
+    assert is_empty(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("my.txt", None, "no such file: my.txt"),
+        ("my.txt", b" \n", "my.txt is empty"),
+        ("my.txt", STORY.encode("utf-16"), "my.txt is UTF-16 .*: expected UTF-8"),
+        ("my.txt", STORY.encode("utf-16-le"), "my.txt is UTF-16 .*: expected UTF-8"),
+        ("my.txt", STORY.encode("utf-16-be"), "my.txt is UTF-16 .*: expected UTF-8"),
+        ("my.txt", HTML, "HTML page"),
+        ("https://example.org/my.txt", None, "path of a file, got the address https://example"),
+        ("folder.d", None, "folder.d cannot be read: Is a directory"),
+        ("pride_and_prejudice", None, "unknown book 'pride_and_prejudice'"),
+    ],
+)
+def test_a_bad_text_of_ones_own_is_a_clear_error(
+    folder, tmp_path, monkeypatch, name, content, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.d").mkdir()
+    if content is not None:
+        Path(name).write_bytes(content)
+    with pytest.raises(BookError, match=message):
+        books.find_or_practice(name)
+    assert is_empty(folder)
 
 
 def test_a_readers_own_text_is_taken_whole(tmp_path):
@@ -326,6 +394,37 @@ def test_each_address_is_tried_in_turn(folder, server, monkeypatch, nobody):
     publish(monkeypatch, nobody, *(f"{server.url}/{what}" for what in (*bad, "good")))
     assert books.find(KEY).read_bytes() == KNOWN
     assert server.asked == [*bad, "good"]
+
+
+def test_the_known_files_are_asked_for_before_project_gutenberg(
+    folder, server, monkeypatch, capsys
+):
+    publish(monkeypatch, f"{server.url}/other")
+    monkeypatch.setattr(books, "KNOWN_FOLDERS", (f"{server.url}/404", f"{server.url}/good"))
+    assert books.find(KEY).read_bytes() == KNOWN
+    assert server.asked == [f"404/{KEY}.txt", f"good/{KEY}.txt"]
+    assert "another edition" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["other", "404", "half", "html"])
+def test_where_the_known_files_were_only_these_are_taken(
+    folder, server, monkeypatch, capsys, wrong
+):
+    publish(monkeypatch, f"{server.url}/other")
+    monkeypatch.setattr(books, "KNOWN_FOLDERS", (f"{server.url}/{wrong}",))
+    assert books.find(KEY).read_bytes() == OTHER_EDITION
+    assert server.asked == [f"{wrong}/{KEY}.txt", "other"]
+    assert "another edition" in capsys.readouterr().err
+
+
+def test_the_addresses_of_the_known_files_are_pinned():
+    first, release = CATALOGUE[KEY].known_addresses
+    assert first == (
+        "https://raw.githubusercontent.com/duyguse/LanguageModelling/"
+        "0ed59f9259261cc2eba134c3fb0be4859e538750/data/pride_prejudice.txt"
+    )
+    repository = slug()
+    assert release == f"https://github.com/{repository}/releases/download/books/{KEY}.txt"
 
 
 def test_a_downloaded_other_edition_is_noted(folder, server, monkeypatch, capsys):
@@ -448,7 +547,7 @@ def edition(request) -> tuple[books.Book, Path]:
     path = Path(os.environ.get("BLG561_DATA", "")) / book.file_name
     if "BLG561_DATA" not in os.environ or not path.is_file():
         pytest.skip(f"no {book.file_name} in $BLG561_DATA")
-    if books.verify(path, book):
+    if books.verify(path, book) is not Edition.KNOWN:
         pytest.skip(f"{book.file_name} in $BLG561_DATA is another edition")
     return book, path
 

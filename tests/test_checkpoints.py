@@ -117,6 +117,6 @@ def test_a_failed_write_keeps_the_old_file(saved, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(CheckpointError, match="cannot be written: No space"):
         checkpoints.save(path, {"weights": {}})
     assert path.read_bytes() == before

@@ -10,17 +10,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from test_pretrained import loss_by_hand, shrink
 
+import blg561
 from blg561.__main__ import main
-from blg561.language_model import books, checkpoints, pretrained, recipes, training
+from blg561.errors import InputError
+from blg561.language_model import (
+    books,
+    checkpoints,
+    experiment,
+    practice,
+    pretrained,
+    recipes,
+    training,
+)
 from blg561.language_model.dataset import Dataset, tokenize
 from blg561.language_model.models import GatedModel
-from blg561.language_model.regularised import LADDER
 from tools import provide
 
 TESTS = Path(__file__).parent
@@ -86,7 +96,8 @@ def test_help_lists_the_commands_a_line_each(monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_example_in_the_help_is_accepted(command, monkeypatch, capsys):
-    monkeypatch.setattr(f"blg561.__main__.{command if command != 'books' else 'list_or_fetch'}", id)
+    function = "list_or_fetch" if command == "books" else command
+    monkeypatch.setattr(f"blg561.commands.{command}.{function}", lambda arguments: 0)
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
     examples = capsys.readouterr().out.split("examples:\n")[1].splitlines()
@@ -101,7 +112,7 @@ def test_help_names_every_recipe(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     words = re.findall(r"\w+", capsys.readouterr().out)
-    assert {*recipes.RECIPES, *LADDER} <= set(words)
+    assert set(recipes.RECIPES) <= set(words)
 
 
 HELP = "\nfor command in {}:\n    with suppress(SystemExit): main([command, '--help'])"
@@ -119,6 +130,73 @@ HELP = "\nfor command in {}:\n    with suppress(SystemExit): main([command, '--h
 def test_torch_is_not_imported(corpus, code):
     code += "\nimport sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"blg561 {blg561.__version__}\n"
+
+
+# exit codes
+
+
+def fail_with(error: Exception, monkeypatch):
+    def find(key):
+        raise error
+
+    monkeypatch.setattr(books, "find", find)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("of\nthe user"), 2),
+        (books.BookError("of\nthe user"), 2),
+        (checkpoints.CheckpointError("of\nthe user"), 2),
+        (training.TrainingDiverged("of\nthe user"), 1),
+    ],
+)
+def test_an_error_that_is_the_user_s_is_a_line_and_with_debug_a_traceback(
+    monkeypatch, capsys, error, code
+):
+    fail_with(error, monkeypatch)
+    assert main(["books", "--fetch", "practice"]) == code
+    assert capsys.readouterr().err == "error: of the user\n"
+    assert main(["books", "--fetch", "practice", "--debug"]) == code
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback") and "in find\n" in told and "of\nthe user" in told
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), OSError("ours"), KeyError("ours")])
+def test_a_fault_of_the_program_keeps_its_traceback_and_has_a_code_of_its_own(
+    monkeypatch, capsys, error
+):
+    fail_with(error, monkeypatch)
+    assert main(["books", "--fetch", "practice"]) == 3
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback") and "in find\n" in told and "ours" in told
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    fail_with(KeyboardInterrupt(), monkeypatch)
+    assert main(["books", "--fetch", "practice"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_nobody_who_reads_is_no_error_message(corpus):
+    """As in `python -m blg561 books | true`, with a reader that is certainly gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "blg561", "books"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(TESTS.parent)},
+    )
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (141, "")
 
 
 # books
@@ -159,8 +237,8 @@ def test_train_says_what_it_does_and_writes_the_recipe_s_network(corpus, capsys)
     assert out.index("600 validation tokens, each once") < out.index("epoch  1 of 2")
     assert out.index("models/practice/lstm.pt") < out.index("epoch  1 of 2")
     recipe = recipes.RECIPES["lstm"]
-    datasets = recipes.build_datasets(recipe, corpus)
-    recipes.run(recipe, *datasets, folder="other", precision="float32")
+    datasets = experiment.build_datasets(recipe, corpus)
+    experiment.run(recipe, *datasets, folder="other", precision="float32")
     assert same(weights("models/practice/lstm.pt"), weights("other/lstm.pt"))
 
 
@@ -178,8 +256,8 @@ def test_train_takes_recipe_epochs_seed_precision_and_folder(corpus):
     assert main(["train", "--book", "practice", *options.split()]) == 0
     found = checkpoints.load("here/rnn_clipped.pt")
     recipe = dataclasses.replace(recipes.RECIPES["rnn_clipped"], epochs=1, seed=3)
-    recipes.run(
-        recipe, *recipes.build_datasets(recipe, corpus), folder="other", precision="bfloat16"
+    experiment.run(
+        recipe, *experiment.build_datasets(recipe, corpus), folder="other", precision="bfloat16"
     )
     assert same(found["weights"], weights("other/rnn_clipped.pt"))
     assert (found["precision"], found["recipe"]["clipping"]) == ("bfloat16", recipe.clip_val)
@@ -214,7 +292,9 @@ def test_a_book_that_cannot_be_had_is_an_error_that_says_what_to_do(corpus, monk
         ("--seed x", "--seed: expected a whole number from 0, got 'x'"),
         (f"--seed {2**63}", "--seed: expected a whole number from 0"),
         ("--precision half", "--precision: invalid choice: 'half'"),
-        ("--folder file/below", "Not a directory: 'file/below'"),
+        ("--folder file", "cannot write file/lstm.pt: "),
+        ("--text my.txt", "--text: not allowed with argument --book"),
+        ("--folder file/below", "cannot write file/below/lstm.pt: Not a directory"),
         ("--resume --overwrite", "not allowed with argument --resume"),
         ("--over", "unrecognized arguments: --over"),
     ],
@@ -224,6 +304,65 @@ def test_train_refuses_bad_options_before_it_trains(corpus, capsys, given, messa
     line = refusal(capsys, "train", "--book", "practice", *given.split())
     assert re.search(message, line)
     assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_train_prints_no_bar_where_there_is_no_terminal_and_quiet_the_result_alone(corpus, capsys):
+    assert main(["train", "--book", "practice"]) == 0
+    plain, errors = capsys.readouterr()
+    assert errors == "" and "\r" not in plain
+    *_, result, _ = plain.splitlines()
+    assert result.startswith("validation perplexity ")
+    assert main(["train", "--book", "practice", "--folder", "other", "--quiet"]) == 0
+    assert capsys.readouterr() == (f"{result}\n", "")
+
+
+def test_a_resumed_training_keeps_its_epochs_and_its_seed(corpus, monkeypatch, capsys):
+    given = ["--book", "practice", "--precision", "float32", "--folder", "here"]
+    with monkeypatch.context() as patch:
+        interrupt_after(25, patch)  # an epoch has 18 batches
+        assert main(["train", *given, "--epochs", "3", "--seed", "5"]) == 130
+    assert main(["train", *given, "--resume"]) == 0
+    assert main(["train", *given[:-1], "whole", "--epochs", "3", "--seed", "5"]) == 0
+    assert same(weights("here/lstm.pt"), weights("whole/lstm.pt"))
+    before = Path("here/lstm.pt").read_bytes()
+    line = refusal(capsys, "train", *given, "--resume", "--epochs", "20")
+    assert "a training of 3 epochs" in line and "20 epochs are another" in line
+    assert Path("here/lstm.pt").read_bytes() == before
+
+
+def test_a_full_disk_is_a_clear_line(network, monkeypatch, capsys):
+    before = network.read_bytes()
+
+    def full_disk(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.os, "fsync", full_disk)
+    argv = ["train", "--book", "practice", "--overwrite"]
+    line = refusal_after_announcement(capsys, *argv)
+    assert line == f"error: {network} cannot be written: No space left on device"
+    assert network.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", [[], ["--device", "cuda"], ["--device", "cpu"]])
+def test_the_device_reaches_the_network(network, monkeypatch, capsys, option):
+    """Where there is a CUDA device it is the default; here it only seems so."""
+    asked = []
+
+    def instead(function, place):
+        def call(*arguments, **options):
+            asked.append(str(arguments[place]))
+            return function(*arguments[:place], "cpu", *arguments[place + 1 :], **options)
+
+        return call
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(experiment, "run", instead(experiment.run, 3))
+    monkeypatch.setattr(checkpoints, "load_model", instead(checkpoints.load_model, 1))
+    assert main(["train", "--book", "practice", "--overwrite", *option]) == 0
+    assert main(["evaluate", "--book", "practice", "--model", str(network), *option]) == 0
+    assert main(["evaluate", "--book", "practice", *option]) == 0
+    assert main(["generate", "--model", str(network), *option]) == 0
+    assert asked == [option[1] if option else "cuda"] * 4
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -243,7 +382,9 @@ def test_train_uses_the_cuda_device_and_resumes_on_it(corpus, capsys):
 def test_resume_refuses_a_damaged_file_and_another_training(network, capsys):
     argv = ["train", "--book", "practice", "--resume"]
     line = refusal_after_announcement(capsys, *argv, "--epochs", "5")
-    assert "belongs to another training" in line
+    assert "belongs to a training of 2 epochs" in line and "5 epochs are another" in line
+    line = refusal_after_announcement(capsys, *argv, "--seed", "5")
+    assert "belongs to another training: it had seed 0, now 5" in line
     network.write_bytes(network.read_bytes()[:5000])
     assert f"{network} is damaged" in refusal_after_announcement(capsys, *argv)
 
@@ -263,6 +404,97 @@ def test_a_diverging_training_ends_with_code_1_and_its_reason(corpus, monkeypatc
     assert main(["train", "--book", "practice"]) == 1
     *_, line = capsys.readouterr().err.splitlines()  # before it the bar, which cleared itself
     assert re.match(r"error: lstm, epoch 1, batch \d+: loss .* no checkpoint is left", line)
+
+
+# one's own text
+
+
+@pytest.fixture
+def own(corpus) -> Path:
+    """A text of one's own beside an earlier training of it, which nothing may cost."""
+    path = Path("my.txt")
+    path.write_text(practice.text(2000, seed=5), encoding="utf-8")
+    return path
+
+
+def test_ones_own_text_from_training_to_generation(own, capsys):
+    argv = ["train", "--text", "my.txt", "--recipe", "rnn", "--precision", "float32"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "training rnn on my.txt" in out and "400 validation tokens" in out
+    *_, result, last = out.splitlines()
+    assert main(["evaluate", "--text", "my.txt", "--model", "models/text-my/rnn.pt"]) == 0
+    evaluated = capsys.readouterr().out
+    assert (
+        re.search(r"perplexity [\d.]+", evaluated)[0] == re.search("perplexity [\\d.]+", result)[0]
+    )
+    text = generated(capsys, *command_in(last.removeprefix("Now: "))[1:], "--length", "9")
+    assert len(tokenize(text)) == 10
+    assert {*tokenize(text)} <= {*tokenize(own.read_text())}
+
+
+def test_a_provided_network_on_ones_own_text(network, own, capsys):
+    own.write_text(own.read_text() + " unheard of")
+    _, lexicon = checkpoints.load_model(network)
+    validation = tokenize(own.read_text())[-401:]
+    left_out = sum(word not in lexicon for word in validation)
+    assert main(["evaluate", "--book", "practice", "--text", "my.txt"]) == 0
+    out = capsys.readouterr().out
+    assert (
+        out.startswith("practice-lstm on my.txt\n") and f"{len(lexicon)} words; {left_out}" in out
+    )
+    assert left_out > 1 and out.endswith(f"; {left_out} tokens left out\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file: bad.txt"),
+        (b"", "bad.txt is empty: expected the text of a book"),
+        (
+            b"two words",
+            "needs seq_length \\+ 1 = 36 tokens, but the training part of bad.txt",
+        ),
+        (b"- - -", "the training part of bad.txt has 0"),
+        ("tiny text " * 60, "the validation part of bad.txt has 25"),
+        ("déjà vu " * 400, "bad.txt is UTF-16 or no text at all: expected UTF-8"),
+        (b"\xff\x00\x80" * 1000, "bad.txt is UTF-16 or no text at all: expected UTF-8"),
+        (b"caf\xe9 " * 1000, "bad.txt is not UTF-8 text: byte 0xe9 at offset 3"),
+    ],
+)
+def test_a_text_that_cannot_be_used_is_a_line_and_costs_nothing(own, capsys, content, message):
+    if isinstance(content, str):
+        content = content.encode("utf-16" if "é" in content else "utf-8")
+    if content is not None:
+        Path("bad.txt").write_bytes(content)
+    there = sorted(Path().rglob("*"))
+    assert re.search(message, refusal(capsys, "train", "--text", "bad.txt"))
+    assert sorted(Path().rglob("*")) == there
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_an_address_is_not_a_text(network, capsys, command):
+    line = refusal(capsys, command, "--text", "https://example.org/my.txt")
+    assert "expected the path of a file, got the address https://example.org/my.txt" in line
+
+
+def test_a_text_of_two_words_trains(corpus, capsys):
+    Path("bits.txt").write_text("to be " * 500)
+    assert main(["train", "--text", "bits.txt", "--recipe", "averaged"]) == 0
+    assert "all 2 words of the book" in capsys.readouterr().out
+
+
+def test_another_text_under_the_name_of_a_training_keeps_that_training(own, capsys):
+    assert main(["train", "--text", "my.txt"]) == 0
+    before = Path("models/text-my/lstm.pt").read_bytes()
+    own.write_text("quite another text in other words " * 100)
+    assert "was trained on another book" in refusal_after_announcement(
+        capsys, "train", "--text", "my.txt", "--resume"
+    )
+    assert "expected a text in the words of this network" in refusal(
+        capsys, "evaluate", "--text", "my.txt", "--model", "models/text-my/lstm.pt"
+    )
+    assert Path("models/text-my/lstm.pt").read_bytes() == before
 
 
 # Ctrl-C
@@ -407,10 +639,21 @@ def test_evaluate_refuses_what_it_cannot_score(network, capsys):
         capsys, *evaluate, "--model", "nothing.pt"
     )
     assert "not allowed with" in refusal(capsys, *evaluate, "--model", "a", "--recipe", "rnn")
+    assert ". is a folder: expected the file" in refusal(capsys, *evaluate, "--model", ".")
+    torch.save(torch.nn.Linear(1, 1), "pickled.pt")
+    line = refusal(capsys, *evaluate, "--model", "pickled.pt")
+    assert "pickled.pt holds pickled Python objects" in line and "weights_only" not in line
     contents = checkpoints.load(network)
-    contents["lexicon"].reverse()
+    lexicon = contents.pop("lexicon")
+    checkpoints.save("wordless.pt", contents)
+    line = refusal(capsys, *evaluate, "--model", "wordless.pt")
+    assert "wordless.pt is a checkpoint without lexicon" in line
+    contents["lexicon"] = lexicon
+    contents["lexicon"] = [f"x{word}" for word in contents["lexicon"]]
     checkpoints.save(network, contents)
-    assert "another book or edition" in refusal(capsys, *evaluate, "--model", str(network))
+    assert "expected a text in the words of this network" in refusal(
+        capsys, *evaluate, "--model", str(network)
+    )
 
 
 # generate
@@ -456,23 +699,37 @@ def test_generate_passes_on_how_to_sample(speaker, capsys, option):
     assert len({generated(capsys, *argv, seed) for seed in "123"}) == 1
 
 
-def test_generate_works_from_the_provided_lstm(network, monkeypatch, capsys):
+def test_generate_works_from_any_provided_network(network, monkeypatch, capsys):
     asked = []
     load = pretrained.load
     monkeypatch.setattr(
         pretrained, "load", lambda *names: asked.append(names) or load("practice", "lstm")
     )
     text = generated(capsys, "--prompt", "the", "--length", "3")
-    assert asked == [("pride_prejudice", "lstm")]
     assert len(tokenize(text)) == 4
+    generated(capsys, "--book", "practice", "--recipe", "averaged", "--length", "3")
+    assert [names[:2] for names in asked] == [("pride_prejudice", "lstm"), ("practice", "averaged")]
+
+
+def test_the_prompt_is_what_a_file_holds_or_the_most_frequent_word(speaker, capsys):
+    model = ["--model", str(speaker), "--length", "5", "--seed", "1"]
+    Path("prompt.txt").write_text("The boat,\nthe captain")
+    said = generated(capsys, *model, "--prompt-file", "prompt.txt")
+    assert said == generated(capsys, *model, "--prompt", "the boat, the captain")
+    counts = Counter(word for word in tokenize(practice.text(3000)) if word.isalpha())
+    assert tokenize(generated(capsys, *model))[0] == counts.most_common(1)[0][0]
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (["--prompt-file", "none.txt"], "no such file: none.txt"),
+        (["--prompt-file", "file", "--prompt", "the"], "not allowed with argument"),
         (["--prompt", "the captan"], "'captan' is not in the lexicon; close to it: captain"),
-        (["--prompt", ""], "the prompt needs at least one word, got ''"),
-        (["--prompt", "the", "--temperature", "0"], "temperature must be above 0, got 0.0"),
+        (["--prompt", ""], "the prompt needs at least one word, got none in ''"),
+        (["--prompt", "the", "--temperature", "0"], "temperature must be above 0, at least"),
+        (["--prompt", "the", "--temperature", "1e-300"], "temperature must be above 0, at least"),
+        (["--prompt", "the", "--temperature", "nan"], "temperature must be above 0, at least"),
         (["--prompt", "the", "--top-p", "2"], "top_p must be above 0 and at most 1, got 2.0"),
         (["--prompt", "the", "--top-k", "0"], "--top-k: expected a whole number from 1"),
         (["--prompt", "the", "--length", "-1"], "--length: expected a whole number from 1"),

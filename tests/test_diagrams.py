@@ -34,6 +34,7 @@ from blg561.diagrams import (
 from blg561.language_model.dataset import ContinuingRows
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer
 from blg561.layer.recurrent_layers import sigmoid
+from tools.notebooks import page
 
 CELLS = {
     "RNN cell": rnn_cell,
@@ -207,6 +208,11 @@ def test_attention_weights_sum_to_one_and_give_the_arrows_their_widths():
     into_sum = [a for a in arrows(diagram) if a.get_edgecolor() == to_rgba(VERMILION)][:4]
     widths = [arrow.get_linewidth() for arrow in into_sum]
     assert np.corrcoef(widths, weights)[0, 1] == pytest.approx(1)
+
+
+def test_a_notebook_gets_an_alternative_text_with_every_drawing(diagram):
+    assert len(diagram.alt.split()) >= 20
+    assert diagram.alt[-1] == "."
 
 
 @pytest.mark.parametrize("width", [1, 4])
@@ -447,9 +453,16 @@ def test_importing_diagrams_does_not_import_torch(notebook):
     assert notebook.cells[0].outputs[0].data["text/plain"] == "False"
 
 
-# IPython knows how to show a figure, with a margin of 10 pixels, once pyplot has made one.
-@pytest.mark.parametrize(("cell", "width"), [(1, 700), (3, 720)], ids=["at first", "later"])
-def test_a_cell_that_ends_in_a_diagram_shows_it_once_in_the_lessons_width(notebook, cell, width):
+# IPython has its own way to show a figure once pyplot has made one.
+@pytest.mark.parametrize("cell", [1, 3], ids=["at first", "later"])
+def test_a_cell_that_ends_in_a_diagram_shows_it_once_in_the_lessons_width(notebook, cell):
     (output,) = notebook.cells[cell].outputs
     header = base64.b64decode(output.data["image/png"])[:24]
-    assert int.from_bytes(header[16:20], "big") == width
+    assert int.from_bytes(header[16:20], "big") == 700
+    assert output.metadata["image/png"]["alt"] == teacher_forcing().alt
+
+
+def test_a_page_of_a_lesson_has_the_alternative_text(notebook):
+    html = page(notebook, "figures")
+    texts = re.findall('<img alt="([^"]*)"', html)
+    assert texts == 2 * [teacher_forcing().alt]

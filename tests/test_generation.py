@@ -2,13 +2,15 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blg561.errors import InputError
 from blg561.language_model.dataset import tokenize
-from blg561.language_model.generation import as_text, distribution, generate
+from blg561.language_model.generation import COLDEST, as_text, distribution, generate
 from blg561.language_model.models import RNNModel
 
 WORDS = ["the", "garden", "gardens", "harbour", ".", "ships"]
@@ -65,6 +67,29 @@ def test_only_the_last_words_are_history(model):
     assert model.training  # as it was found
 
 
+@pytest.mark.parametrize(
+    "data", [[0, 1], (0, 1), np.array([0, 1]), np.array([0, 1], np.int32), torch.tensor([0, 1])]
+)
+def test_indices_are_as_good_as_words(model, data):
+    assert sample(model, data, seed=1) == sample(model, "the garden", seed=1)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([0, 6], "expected indices from 0 to 5, got 6"),
+        (np.array([-1, 0]), "expected indices from 0 to 5, got -1"),
+        ([0.0, 1.0], r"expected words or their indices, got 0\.0"),
+        (np.array([[0, 1]]), "expected words or their indices, got array"),
+        ([], "len_hist must be between 1 and the 0 words"),
+        ("", "len_hist must be between 1 and the 0 words"),
+    ],
+)
+def test_data_that_are_no_words_are_refused(model, data, message):
+    with pytest.raises(InputError, match=message):
+        sample(model, data)
+
+
 logits_of_six = st.lists(st.floats(-4, 4), min_size=6, max_size=6).map(torch.tensor)
 
 
@@ -74,6 +99,10 @@ def test_temperature_divides_the_logits(logits, temperature):
     assert torch.allclose(
         p, torch.exp(logits / temperature) / torch.exp(logits / temperature).sum()
     )
+
+
+def test_the_lowest_temperature_takes_the_likeliest_word(model):
+    assert sample(model, seed=1, temperature=COLDEST) == sample(model, top_k=1)
 
 
 @given(logits_of_six, st.integers(1, 8))
@@ -94,7 +123,7 @@ def test_top_p_keeps_the_fewest_words_that_reach_p(logits, top_p):
 
 
 def test_unknown_prompt_word_names_the_closest(model):
-    with pytest.raises(ValueError, match=r"'gardn' is not in the lexicon.*garden"):
+    with pytest.raises(InputError, match=r"'gardn' is not in the lexicon.*garden"):
         sample(model, "the gardn")
 
 
@@ -103,6 +132,7 @@ def test_unknown_prompt_word_names_the_closest(model):
     [
         ({"temperature": 0}, "temperature must be above 0"),
         ({"temperature": float("nan")}, "temperature must be above 0"),
+        ({"temperature": 1e-300}, "at least 1e-30, got 1e-300; top_k = 1"),
         ({"top_k": 0}, "top_k must be at least 1"),
         ({"top_p": 1.2}, "top_p must be above 0 and at most 1"),
         ({"len_hist": 3}, "len_hist must be between 1 and the 2 words, got 3"),
@@ -110,7 +140,7 @@ def test_unknown_prompt_word_names_the_closest(model):
     ],
 )
 def test_parameters_out_of_range(model, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError, match=message):
         sample(model, **options)
 
 

@@ -13,19 +13,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import leaderboard
-from benchmarks.leaderboard import (
+from benchmarks import results
+from benchmarks.leaderboard import __main__ as command
+from benchmarks.leaderboard import files, networks, rows, scores, spread, table
+from benchmarks.leaderboard import text as texts
+from benchmarks.leaderboard.parts import (
     CachePart,
     DynamicPart,
     NetworkPart,
     NGramPart,
-    Row,
-    Scores,
     UniformPart,
+    describe,
 )
-from blg561.language_model.baselines import KneserNey, Uniform
-from blg561.language_model.regularised import LADDER
-from blg561.language_model.systems import Cache, DynamicEvaluation, Interpolation
+from benchmarks.leaderboard.rows import Row
+from benchmarks.leaderboard.scores import Scores
+from blg561.language_model.dataset import Dataset
+from blg561.language_model.ngrams import KneserNey, Uniform
+from blg561.language_model.recipes import LADDER
+from blg561.language_model.systems import Cache, DynamicEvaluation, Interpolation, Network
 
 pytestmark = pytest.mark.usefixtures("float32")
 
@@ -52,29 +57,32 @@ def tokens() -> list[str]:
 @pytest.fixture
 def use(tmp_path, monkeypatch):
     """Makes a list of words the book that the leaderboard reads, and its folders empty ones."""
-    monkeypatch.setattr(leaderboard, "find", lambda book: tmp_path / "book.txt")
+    monkeypatch.setattr(texts, "find", lambda book: tmp_path / "book.txt")
+
+    def forget():
+        for cached in (texts.read_text, networks.trained, networks.training_scale):
+            cached.cache_clear()
 
     def put(words, folder="first"):
-        for cached in ("read_text", "trained", "training_scale"):
-            getattr(leaderboard, cached).cache_clear()
-        (tmp_path / "book.txt").write_text(" ".join(words))
-        monkeypatch.setattr(leaderboard, "MODELS", tmp_path / folder / "models")
-        monkeypatch.setattr(leaderboard, "RESULTS", tmp_path / folder / "results.json")
+        forget()
+        (tmp_path / "book.txt").write_text(" ".join(words), encoding="utf-8")
+        monkeypatch.setattr(files, "MODELS", tmp_path / folder / "models")
+        monkeypatch.setattr(results, "FOLDER", tmp_path / folder)
 
     put(tokens())
     yield put
-    put(tokens())
+    forget()
 
 
 @pytest.fixture
 def text(use):
-    return leaderboard.read_text(BOOK)
+    return texts.read_text(BOOK)
 
 
-def counting(monkeypatch, name):
+def counting(monkeypatch, module, name):
     """The calls of a function of the leaderboard from now on."""
-    calls, real = [], getattr(leaderboard, name)
-    monkeypatch.setattr(leaderboard, name, lambda *a: calls.append(a) or real(*a))
+    calls, real = [], getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a: calls.append(a) or real(*a))
     return calls
 
 
@@ -87,7 +95,7 @@ def test_with_unk_is_a_distribution_over_the_seen_words_and_unk(seen, seed):
     generator = torch.Generator().manual_seed(seed)
     p = torch.rand(4, len(seen), generator=generator, dtype=torch.float64)
     p /= p.sum(1, keepdim=True)
-    merged = leaderboard.with_unk(p, torch.tensor(seen))
+    merged = scores.with_unk(p, torch.tensor(seen))
     assert merged.shape == (4, sum(seen) + 1) and (merged >= 0).all()
     torch.testing.assert_close(merged.sum(1), torch.ones(4, dtype=torch.float64))
     kept = [word for word, is_seen in enumerate(seen) if is_seen]
@@ -95,24 +103,24 @@ def test_with_unk_is_a_distribution_over_the_seen_words_and_unk(seen, seed):
 
 
 def test_the_words_of_training_keep_their_score_and_all_others_are_one_word(text, monkeypatch):
-    monkeypatch.setattr(leaderboard, "BLOCK", 7)
+    monkeypatch.setattr(scores, "BLOCK", 7)
     system = KneserNey(text.training, text.ntoken, 3)
-    scores = leaderboard.score(system, text, 60)
-    torch.testing.assert_close(scores.whole, system.score(text.validation))
+    found = scores.score(system, text, 60)
+    torch.testing.assert_close(found.whole, system.score(text.validation))
     system.reset()
-    p = system.predict(text.validation[:-1])
+    p = system.predict(text.validation[:-1]).distributions
     training = set(tokens()[:240])
-    lexicon = leaderboard.Dataset(1, leaderboard.find(BOOK)).unique_data
+    lexicon = Dataset(1, texts.find(BOOK)).unique_data
     unseen = [index for index, word in enumerate(lexicon) if word not in training]
     assert {"new", "newer", "newest"} <= {lexicon[index] for index in unseen}
     for t, word in enumerate(tokens()[240:]):
-        expected = scores.whole[t] if word in training else -p[t, unseen].sum().log()
-        assert scores.unk[t] == pytest.approx(expected.item(), rel=1e-12)
+        expected = found.whole[t] if word in training else -p[t, unseen].sum().log()
+        assert found.unk[t] == pytest.approx(expected.item(), rel=1e-12)
 
 
 def test_figures_of_a_text_are_those_computed_by_hand(text):
     whole = torch.linspace(0.5, 6, 60, dtype=torch.float64)
-    found = leaderboard.figures(Scores(whole, whole / 2), text)
+    found = scores.figures(Scores(whole, whole / 2), text)
     nats = whole.tolist()
     words = tokens()[240:]
     unseen = [x for x, word in zip(nats, words, strict=True) if word not in tokens()[:240]]
@@ -134,18 +142,18 @@ def test_bits_per_character_do_not_depend_on_line_ends(use, text):
             for n, word in enumerate(tokens())
         ]
     )
-    assert leaderboard.read_text(BOOK).characters == text.characters
+    assert texts.read_text(BOOK).characters == text.characters
 
 
 def test_a_mixture_of_scores_is_that_of_the_system(use):
     """Also with a cache on top and dynamic evaluation below, and also with <unk>."""
-    text = leaderboard.read_text(BOOK)
-    result = leaderboard.measure(PARTS, BOOK)
+    text = texts.read_text(BOOK)
+    result = scores.measure(PARTS, BOOK)
     weights = result["weights"]
     chosen = {type(part): choice for part, choice in zip(PARTS, result["settings"], strict=True)}
     rest = [weights[0], *weights[2:]]
-    model = leaderboard.trained(RECIPE, BOOK)
-    scale = leaderboard.training_scale(RECIPE, BOOK)
+    model = networks.trained(RECIPE, BOOK)
+    scale = networks.training_scale(RECIPE, BOOK)
     rate = chosen[DynamicPart]["learning_rate"]
     assert rate == 1e-3  # the second that is tried: what lies on it must not take the first
     dynamic = DynamicEvaluation(model, rate, 7, 0.1, scale, DYNAMIC.epsilon)
@@ -153,46 +161,46 @@ def test_a_mixture_of_scores_is_that_of_the_system(use):
     base = Interpolation(parts, [weight / sum(rest) for weight in rest])
     system = Cache(base, CACHE.size, chosen[CachePart]["theta"], weights[1] / sum(weights))
     # the first word has no cache: there the mixture of scores has the network's in its place
-    scores = [part[1:] for part in leaderboard.score(system, text, 60)]
-    parts = [leaderboard.scores_of(part, BOOK) for part in PARTS]
-    for found, kind in zip(scores, zip(*parts, strict=True), strict=True):
-        torch.testing.assert_close(leaderboard.mix(kind, weights)[1:], found, rtol=1e-4, atol=0)
+    expected = [part[1:] for part in scores.score(system, text, 60)]
+    parts = [scores.scores_of(part, BOOK) for part in PARTS]
+    for kind, mixed in zip(zip(*parts, strict=True), expected, strict=True):
+        torch.testing.assert_close(scores.mix(kind, weights)[1:], mixed, rtol=1e-4, atol=0)
     cache = Cache(dynamic, CACHE.size, chosen[CachePart]["theta"], 1.0)
-    found = leaderboard.score(cache, text, 60).whole[1:]
+    found = scores.score(cache, text, 60).whole[1:]
     torch.testing.assert_close(parts[1].whole[1:], found, rtol=1e-4, atol=0)
     for part in (DYNAMIC, NGramPart(3), UniformPart()):  # the weights are best on the first half
-        assert result["first_half"] <= leaderboard.measure((part,), BOOK)["first_half"]
+        assert result["first_half"] <= scores.measure((part,), BOOK)["first_half"]
 
 
 def test_nothing_is_chosen_with_an_eye_on_the_second_half(use):
     words = tokens()
-    first = leaderboard.measure(PARTS, BOOK)
+    first = scores.measure(PARTS, BOOK)
     random.Random(0).shuffle(end := words[-30:])
     use(words[:-30] + sorted(end, key=lambda word: word.startswith("new")), folder="second")
-    second = leaderboard.measure(PARTS, BOOK)
+    second = scores.measure(PARTS, BOOK)
     for name in ("weights", "settings", "first_half"):
         assert first[name] == second[name]
     assert first["second_half"] != second["second_half"]
 
 
 def test_the_best_of_what_is_tried_is_chosen(use):
-    text = leaderboard.read_text(BOOK)
-    model, scale = leaderboard.trained(RECIPE, BOOK), leaderboard.training_scale(RECIPE, BOOK)
+    text = texts.read_text(BOOK)
+    model, scale = networks.trained(RECIPE, BOOK), networks.training_scale(RECIPE, BOOK)
     losses = {}
     for rate in (1e-4, 1e-2, 0.03):
         system = DynamicEvaluation(model, rate, 7, 0.1, scale, DYNAMIC.epsilon)
         losses[rate] = system.score(text.validation[:31]).mean().item()
     part = replace(DYNAMIC, learning_rate=tuple(losses))
-    assert leaderboard.choose(part, BOOK) == {"learning_rate": min(losses, key=losses.get)}
+    assert scores.choose(part, BOOK) == {"learning_rate": min(losses, key=losses.get)}
 
 
 def test_what_was_scored_is_not_scored_again_when_more_is_tried(use, monkeypatch):
-    leaderboard.measure(PARTS, BOOK)
-    scorings = counting(monkeypatch, "score")
-    leaderboard.scores_of(replace(CACHE, theta=(5.0, 7.0, 9.0)), BOOK)
+    scores.measure(PARTS, BOOK)
+    scorings = counting(monkeypatch, scores, "score")
+    scores.scores_of(replace(CACHE, theta=(5.0, 7.0, 9.0)), BOOK)
     assert len(scorings) in (1, 2)  # the whole once more if the new one is the best
     scorings.clear()
-    leaderboard.scores_of(replace(CACHE, base=replace(DYNAMIC, learning_rate=(0.1,))), BOOK)
+    scores.scores_of(replace(CACHE, base=replace(DYNAMIC, learning_rate=(0.1,))), BOOK)
     assert len(scorings) == 4  # but anew where the base is another: itself, two θ, the best
 
 
@@ -206,66 +214,69 @@ def three_runs(recipe=RECIPE) -> Row:
 
 def test_a_row_is_built_once_and_anew_when_its_recipe_changes(use, monkeypatch, capsys):
     def run(row, *options):
-        monkeypatch.setattr(leaderboard, "ROWS", (row,))
-        monkeypatch.setattr("sys.argv", ["leaderboard", *options])
-        monkeypatch.setattr(leaderboard, "BOOKS", (BOOK,))
-        leaderboard.main()
+        for module in (rows, table):
+            monkeypatch.setattr(module, "ROWS", (row,))
+        monkeypatch.setattr(rows, "BOOKS", (BOOK,))
+        command.main(list(options))
         return capsys.readouterr().out
 
-    trainings = counting(monkeypatch, "train")
-    scorings = counting(monkeypatch, "score")
+    trainings = counting(monkeypatch, networks, "train")
+    scorings = counting(monkeypatch, scores, "score")
     assert "missing, about" in run(three_runs(), "--list")
-    table = run(three_runs(), "--write")
-    (first,) = leaderboard.read()
+    shown = run(three_runs(), "--write")
+    (first,) = table.read()
     assert (len(trainings), len(scorings)) == (3, 3)
-    assert run(three_runs(), "--write") == table
+    assert run(three_runs(), "--write") == shown
     assert (len(trainings), len(scorings)) == (3, 3)
     changed = three_runs(replace(RECIPE, weight_drop=0.1))
     assert "stored with other settings" in run(changed, "--list")
     run(changed, "--write")
-    (second,) = leaderboard.read()
+    (second,) = table.read()
     assert first["results"] != second["results"]
     assert (len(trainings), len(scorings)) == (6, 6)
     assert "perplexity" in run(changed, "--list")
     assert run(changed, "--fresh") == run(changed)
     assert len(scorings) == 9  # with the networks that are there
-    assert len(list(leaderboard.MODELS.glob("*/scores/*.pt"))) == 6  # those of others are kept
+    assert len(list(files.MODELS.glob("*/scores/*.pt"))) == 6  # those of others are kept
 
 
 def test_what_an_interrupted_row_had_is_not_done_again(use, monkeypatch):
     row = three_runs()
-    trainings, scorings = counting(monkeypatch, "train"), counting(monkeypatch, "score")
-    real, left = leaderboard.Network, iter(range(2))
+    trainings, scorings = (
+        counting(monkeypatch, networks, "train"),
+        counting(monkeypatch, scores, "score"),
+    )
+    real, left = Network, iter(range(2))
 
     def stop_at_the_third(model):
         if next(left, None) is None:
             raise KeyboardInterrupt
         return real(model)
 
-    monkeypatch.setattr(leaderboard, "Network", stop_at_the_third)
+    monkeypatch.setattr(scores, "Network", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        leaderboard.build(row)
+        scores.build(row)
     assert (len(trainings), len(scorings)) == (3, 2)
-    monkeypatch.setattr(leaderboard, "Network", real)
-    built = leaderboard.build(row)
+    monkeypatch.setattr(scores, "Network", real)
+    built = scores.build(row)
     assert len(scorings) == 3
     use(tokens(), folder="second")
-    assert built["results"] == leaderboard.build(row)["results"]
+    assert built["results"] == scores.build(row)["results"]
 
 
 def test_rows_written_at_the_same_time_are_all_kept(use):
-    leaderboard.MODELS.mkdir(parents=True)
-    rows = [{"book": BOOK, "name": f"row {n}"} for n in range(60)]
+    files.MODELS.mkdir(parents=True)
+    new = [{"book": BOOK, "name": f"row {n}"} for n in range(60)]
     with ThreadPoolExecutor(8) as pool:  # the lock is one between open files, so threads do
-        list(pool.map(leaderboard.write, rows))
-    assert sorted(row["name"] for row in leaderboard.read()) == sorted(r["name"] for r in rows)
-    leaderboard.write(rows[3] | {"new": True})
-    assert len(leaderboard.read()) == 60
+        list(pool.map(table.write, new))
+    assert sorted(row["name"] for row in table.read()) == sorted(r["name"] for r in new)
+    table.write(new[3] | {"new": True})
+    assert len(table.read()) == 60
 
 
 def test_a_row_trained_anew_has_the_perplexity_that_is_stored(use, tmp_path):
-    built = leaderboard.build(three_runs())
-    again = leaderboard.retrain(three_runs(), tmp_path / "again")
+    built = scores.build(three_runs())
+    again = spread.retrain(three_runs(), tmp_path / "again")
     assert again == pytest.approx(built["results"][0]["perplexity"], abs=1e-3)
 
 
@@ -275,57 +286,57 @@ def test_one_more_run_lies_in_the_spread_in_95_of_100_cases():
 
     draws = torch.randn(3000, 10, 4, generator=torch.Generator().manual_seed(0)).tolist()
     inside = 0
-    for rows in draws:
-        first, *others = [stored(runs[:3]) for runs in rows]
-        low, high = leaderboard.spread(first, [first, *others])
-        inside += low <= 90 + 0.3 * rows[0][3] <= high
+    for drawn in draws:
+        first, *others = [stored(runs[:3]) for runs in drawn]
+        low, high = spread.spread(first, [first, *others])
+        inside += low <= 90 + 0.3 * drawn[0][3] <= high
     assert inside / 3000 == pytest.approx(0.95, abs=0.012)
     with pytest.raises(ValueError, match=r"ten rows of three runs are needed, got runs \[3, 1\]"):
-        leaderboard.spread(first, [first, stored([1.0])])
+        spread.spread(first, [first, stored([1.0])])
 
 
 # The table
 
 
 def test_names_are_unique_and_every_rung_has_its_row():
-    keys = [(row.book, row.name) for row in leaderboard.ROWS]
+    keys = [(row.book, row.name) for row in rows.ROWS]
     assert len(keys) == len(set(keys))
     of_pride = {name for book, name in keys if book == "pride_prejudice"}
     assert {"lstm", *LADDER} <= of_pride
-    for row in leaderboard.ROWS:
-        described = leaderboard.describe(row.systems)
+    for row in rows.ROWS:
+        described = describe(row.systems)
         assert json.loads(json.dumps(described)) == described
 
 
 def test_a_line_has_the_mean_and_the_spread_of_the_runs(monkeypatch):
     def result(perplexity):
-        figures = dict.fromkeys(leaderboard.COLUMNS, 0.5)
+        figures = dict.fromkeys(table.COLUMNS, 0.5)
         return figures | {"perplexity": perplexity}
 
-    several = leaderboard.line("a", [result(p) for p in (90.0, 91.0, 95.0)])
+    several = table.line("a", [result(p) for p in (90.0, 91.0, 95.0)])
     assert several == "| a | 92.0 | 90.0 to 95.0 | 2.65 | 0.5 | 0.5 | 0.500 | 50.0% | 0.5 |"
-    one = leaderboard.line("b", [result(90.0)])
+    one = table.line("b", [result(90.0)])
     assert one == "| b | 90.0 |  |  | 0.5 | 0.5 | 0.500 | 50.0% | 0.5 |"
-    assert leaderboard.HEADER.splitlines()[1].count("|") == one.count("|")
+    assert table.HEADER.splitlines()[1].count("|") == one.count("|")
 
 
 def test_the_table_of_the_readme_is_that_of_the_results():
-    rows = leaderboard.read()
-    assert leaderboard.table(rows) in README
-    stored = {(row["book"], row["name"]): row for row in rows}
-    assert stored.keys() == {(row.book, row.name) for row in leaderboard.ROWS}
-    for row in leaderboard.ROWS:
-        assert leaderboard.is_current(stored[row.book, row.name], row), row.name
+    found = table.read()
+    assert table.table(found) in README
+    stored = {(row["book"], row["name"]): row for row in found}
+    assert stored.keys() == {(row.book, row.name) for row in rows.ROWS}
+    for row in rows.ROWS:
+        assert table.is_current(stored[row.book, row.name], row), row.name
 
 
 def test_the_spread_that_the_readme_states_is_that_of_the_stored_runs():
-    rows = leaderboard.networks_of("pride_prejudice")
-    low, high = leaderboard.spread(rows[0], rows)
+    singles = spread.networks_of("pride_prejudice")
+    low, high = spread.spread(singles[0], singles)
     assert f"within {(high - low) / 2:.1f} of its row" in " ".join(README.split())
 
 
 def test_the_lesson_takes_the_learning_rate_that_was_chosen():
     lesson = (ROOT / "notebooks/05_BeyondTheTarget.ipynb").read_text(encoding="utf-8")
     said = float(re.search("LEARNING_RATE = ([0-9.e-]+)", lesson)[1])
-    dynamic = next(row for row in leaderboard.read() if row["name"] == "dynamic")
+    dynamic = next(row for row in table.read() if row["name"] == "dynamic")
     assert {result["settings"][0]["learning_rate"] for result in dynamic["results"]} == {said}

@@ -20,6 +20,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbformat.warnings import DuplicateCellId
 
+from benchmarks import results
 from tools import notebooks, repository, sync
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,6 +117,28 @@ def stores_figures_as_png(notebook, name):
     ]
 
 
+IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+BADGE = "Open in Colab"
+
+
+def gives_every_figure_an_alternative_text(notebook, name):
+    """In a sentence; see plotting.show, and Diagram for those that are drawn."""
+    texts = [
+        (f"figure of cell {cell.execution_count}", output.metadata.get("image/png", {}).get("alt"))
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
+    texts += [
+        (match.group(), match[1])
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for match in IMAGE.finditer(cell.source)
+        if match[1] != BADGE
+    ]
+    return [what for what, text in texts if len((text or "").split()) < 4]
+
+
 def is_small(notebook, name):
     size = len(nbformat.writes(notebook).encode())
     return [] if size < MAX_BYTES else [f"{size} bytes, at most {MAX_BYTES}"]
@@ -177,6 +200,7 @@ CHECKS = [
     stores_nothing_from_stderr,
     stores_no_warning_and_no_progress_bar,
     stores_figures_as_png,
+    gives_every_figure_an_alternative_text,
     is_small,
     uses_tags_and_not_comments_for_nbval,
     starts_with_its_title_and_badge,
@@ -191,9 +215,22 @@ def read(path):
     return nbformat.read(path, as_version=4)
 
 
+# Their figures get their texts when they are stored next: then take them out of here.
+WITHOUT_TEXTS_SO_FAR = {
+    "01_RNN",
+    "02_LSTM",
+    "03_GRU",
+    "04_LanguageModelling",
+    "05_BeyondTheTarget",
+    "06_OpenTheBox",
+}
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_lesson(path, check):
+    if check is gives_every_figure_an_alternative_text and path.stem in WITHOUT_TEXTS_SO_FAR:
+        pytest.skip("not yet")
     problems = check(read(path), path.name)
     assert not problems, "\n".join(problems)
 
@@ -209,6 +246,11 @@ def result(**data):
     return new_output("execute_result", data={k.replace("_", "/"): v for k, v in data.items()})
 
 
+def figure(alt):
+    metadata = {"image/png": {"alt": alt}}
+    return new_output("display_data", {"text/plain": "2", "image/png": "iVBO"}, metadata=metadata)
+
+
 ERROR = new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
 
 
@@ -221,7 +263,7 @@ def good_lesson():
     cells = [
         new_markdown_cell(f"# Good\n\n{badge}\n\nWhat it is."),
         new_code_cell(colab_cell()),
-        new_code_cell("1 + 1", outputs=[result(text_plain="2", image_png="iVBO")]),
+        new_code_cell("1 + 1", outputs=[figure("Two lines that cross.")]),
         new_code_cell(
             "f()", outputs=[stream("no "), ERROR], metadata={"tags": ["raises-exception"]}
         ),
@@ -283,6 +325,9 @@ BAD = [
     (stores_no_warning_and_no_progress_bar, output(stream("x.py:3: UserWarning: slow\n"))),
     (stores_no_warning_and_no_progress_bar, output(stream(BAR))),
     (stores_figures_as_png, output(result(**{"image_svg+xml": "<svg/>"}))),
+    (gives_every_figure_an_alternative_text, output(figure(""))),
+    (gives_every_figure_an_alternative_text, output(result(image_png="iVBO"))),
+    (gives_every_figure_an_alternative_text, replace_in(0, "What it is.", "![](figure.png)")),
     (is_small, output(result(image_png="A" * MAX_BYTES))),
     (uses_tags_and_not_comments_for_nbval, replace_in(2, "1 +", "# NBVAL_SKIP\n1 +")),
     (starts_with_its_title_and_badge, replace_in(0, "# Good", "Good")),
@@ -411,6 +456,19 @@ def test_sync_writes_the_results_of_the_leaderboard():
     assert len(lines) == 4 + sum(row["book"] == "tale_of_two_cities" for row in stored)
 
 
+def test_sync_writes_what_a_script_measured(tmp_path, monkeypatch):
+    """Laid out as the rest of the lesson is, and as Python has it: None and True."""
+    measured = {"steps": [10, 20], "solved": {"rnn": None, "lstm": 0.25}, "checked": True}
+    (tmp_path / "memory.json").write_text(json.dumps(measured), encoding="utf-8")
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    notebook = new_notebook(cells=[new_code_cell("", metadata={"tags": ["results:memory"]})])
+    assert sync.sync(notebook) == ["memory"]
+    assert notebook.cells[0].source.startswith('MEMORY = {"steps": [10, 20], ')
+    found = {}
+    exec(notebook.cells[0].source, found)
+    assert found["MEMORY"] == measured
+
+
 @pytest.mark.parametrize("tag", ["results:lost", "table:lost"])
 def test_sync_says_which_results_it_cannot_find(tag):
     notebook = new_notebook(cells=[new_code_cell("", metadata={"tags": [tag]})])
@@ -526,7 +584,10 @@ def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
             "from IPython.display import display_png\ndisplay_png(b'new', raw=True)",
             outputs=[new_output("display_data", data={"image/png": "b2xk"})],
         ),
-        "bar": new_code_cell("import sys\nprint('50%', file=sys.stderr)"),
+        "note": new_code_cell("import sys\nprint('a note', file=sys.stderr)"),
+        "bar": new_code_cell("import sys\nprint('50%|█    | 1/2', file=sys.stderr)"),
+        "cleared": new_code_cell("import sys\nprint('50%|█\\r       \\r', file=sys.stderr)"),
+        "warning": new_code_cell("import warnings\nwarnings.warn('slow')"),
         "ignored": new_code_cell(
             "print('2')", outputs=[stream("3\n")], metadata={"tags": ["nbval-ignore-output"]}
         ),
@@ -552,7 +613,7 @@ def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
 
     results = ElementTree.parse(tmp_path / "result.xml").iter("testcase")
     failed = [name for name, case in zip(cells, results, strict=True) if len(case)]
-    assert failed == ["wrong", "breaks"]
+    assert failed == ["wrong", "bar", "warning", "breaks"]
 
 
 BAR_THAT_CLEARS_ITSELF = (

@@ -331,3 +331,26 @@ def test_the_figure_that_the_reader_was_drawing_stays_current(histories, gates):
 def test_plotting_needs_no_torch():
     command = "import sys, blg561.plotting; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command]).returncode == 0
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What a notebook would show: the arguments of each call of `display`."""
+    calls = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda *args, **named: calls.append((args, named))
+    )
+    return calls
+
+
+def test_show_displays_the_figure_once_with_its_alternative_text(displayed):
+    figure = plt.figure()
+    plotting.show(figure, alt="Two lines that cross.")
+    assert displayed == [((figure,), {"metadata": {"image/png": {"alt": "Two lines that cross."}}})]
+    assert not plt.get_fignums(), "pyplot would show it again at the end of the cell"
+
+
+def test_show_wants_an_alternative_text(displayed, histories):
+    with pytest.raises(ValueError, match="alternative text"):
+        plotting.show(plotting.loss_curves(histories), alt=" ")
+    assert displayed == []

@@ -198,6 +198,19 @@ def test_plateau_scheduler_sees_the_validation_loss(text_file, tmp_path):
     assert log["learning_rate"] == pytest.approx([1e-9, 1e-9, 2.5e-10])
 
 
+def test_a_plateau_scheduler_sees_each_epochs_own_loss(text_file, tmp_path, monkeypatch):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    seen = []
+    monkeypatch.setattr(scheduler, "step", seen.append)
+    arguments = (trainloader, evalloader, model, optimizer, CRITERION, 3)
+    log = train(*arguments, scheduler=scheduler, folder=tmp_path)
+    assert seen == log["validation_loss"]
+    assert len(set(seen)) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -34,7 +34,7 @@ def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
     training that is not finished or belongs to another recipe or book.
     """
     book_path = books.find(book.key)
-    if books.verify(book_path, book) is not None:
+    if books.verify(book_path, book) is not books.Edition.KNOWN:
         raise books.BookError(f"{book_path} is not the known edition, which scores refer to")
     precision = check_finished(folder / f"{recipe.name}.pt", recipe)
     # There is no epoch left to train: this compares lexicon and recipe, and restores the weights.

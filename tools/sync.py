@@ -3,8 +3,9 @@
 - A code cell with the tag `source:DOTTED.NAME` shows the definition of that name: a class,
   function, method or module-level constant, decorators included. The text comes from the source
   file, and nothing of the package is imported.
-- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book, and a code cell with
-  the tag `results:leaderboard` all its perplexities as a dictionary: results/leaderboard.json.
+- A code cell with the tag `results:NAME` shows what results/NAME.json holds, as `NAME = …` in
+  capitals. Of the leaderboard it shows the perplexities alone, as `MEASURED = …`.
+- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book.
 """
 
 import argparse
@@ -16,6 +17,9 @@ import textwrap
 from pathlib import Path
 
 import nbformat
+
+from benchmarks import results
+from benchmarks.leaderboard import table
 
 ROOT = Path(__file__).resolve().parents[1]
 TAG = re.compile("(source|table|results):(.+)")
@@ -55,15 +59,15 @@ def definition(name: str, root: Path = ROOT) -> str:
         node = found[-1]
     first = min([node.lineno, *(line.lineno for line in getattr(node, "decorator_list", []))])
     source = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    return at_margin(source) if len(path) > 1 else source
+    # a method outside its class is laid out anew: its lines have more room there
+    return formatted(textwrap.dedent(source)) if len(path) > 1 else source
 
 
-def at_margin(source: str) -> str:
-    """A method as it stands outside its class, laid out anew: its lines have more room there."""
+def formatted(source: str) -> str:
     command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", "cell.py", "-"]
     result = subprocess.run(
         command,
-        input=textwrap.dedent(source),
+        input=source,
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -72,18 +76,29 @@ def at_margin(source: str) -> str:
     return result.stdout.rstrip("\n")
 
 
+def as_code(name: str) -> str:
+    """Python text that gives the results NAME a name. Raises LookupError where there are none."""
+    value, variable = results.read(name), name.upper()
+    if value is None:
+        raise LookupError(f"results:{name}: there is no results/{name}.json")
+    if name == "leaderboard":
+        value, variable = table.perplexities(value), "MEASURED"
+    return formatted(f"{variable} = {value!r}")
+
+
+def as_table(book: str) -> str:
+    """The leaderboard of a book. Raises LookupError where it has none."""
+    rows = [row for row in table.read() if row["book"] == book]
+    if not rows:
+        raise LookupError(f"table:{book}: the leaderboard has no such book")
+    return table.table(rows)
+
+
 def shown(kind: str, name: str, root: Path) -> str:
     """The text of a cell with the tag KIND:NAME. Raises LookupError where there is none."""
     if kind == "source":
         return definition(name, root)
-    from benchmarks import leaderboard  # it imports torch, which few lessons' cells need
-
-    if kind == "results" and name == "leaderboard":
-        return leaderboard.as_code(leaderboard.read())
-    rows = [row for row in leaderboard.read() if row["book"] == name]
-    if kind == "results" or not rows:
-        raise LookupError(f"{kind}:{name}: results/ has nothing of that name")
-    return leaderboard.table(rows)
+    return as_code(name) if kind == "results" else as_table(name)
 
 
 def sync(notebook: nbformat.NotebookNode, root: Path = ROOT) -> list[str]:
@@ -104,23 +119,24 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing, only report")
     check = parser.parse_args().check
 
-    differences = 0
+    differences, lost = 0, False
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         try:
             changed = sync(notebook)
         except LookupError as error:
             print(f"{path.name}: {error}", file=sys.stderr)
-            return 2
+            lost = True
+            continue
         for name in changed:
             print(f"{path.name}: {name} {'differs' if check else 'updated'}")
         if changed and not check:
             nbformat.write(notebook, path)
         differences += len(changed)
 
-    if not differences:
+    if not (differences or lost):
         print("Every cell that shows code or results from elsewhere is up to date.")
-    return 1 if check and differences else 0
+    return 2 if lost else int(check and differences > 0)
 
 
 if __name__ == "__main__":

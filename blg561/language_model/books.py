@@ -1,11 +1,14 @@
-"""The three books and the practice corpus: find a file, fetch it, verify it, keep its story.
+"""The three books, the practice corpus and a text of one's own: find a file, fetch it, verify it.
 
 A file is looked for in this order, and verified wherever it is found:
 
 1. the path that the caller names;
 2. the folder that $BLG561_DATA names, which is only ever read;
 3. `data/` in a checkout of the project, otherwise the user's cache folder;
-4. Project Gutenberg: what is downloaded goes to the folder of step 3.
+4. the addresses that serve exactly the known edition, then Project Gutenberg, whose present edition
+   may be another one: what is downloaded goes to the folder of step 3.
+
+How the text of a file is read is in `gutenberg`.
 
 What this module has to say to the reader (a download, another edition, no network) goes to the
 standard error stream as one plain line: visible in a notebook and in a terminal, without the path
@@ -14,6 +17,7 @@ of the source file that `warnings` would print, and out of the way of results on
 
 import contextlib
 import difflib
+import enum
 import functools
 import hashlib
 import logging
@@ -26,15 +30,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from blg561.language_model import practice
+from blg561.language_model import gutenberg, practice
+from blg561.language_model.gutenberg import BookError, read_text
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 4.0, 8.0  # seconds
 PAUSES = 0.5, 1.0  # seconds before a new try, where a server has an error of its own, HTTP 5xx
 SIZES = 0.75, 1.5  # an edition's bytes over the known one's: prefaces, illustrations, line ends
-
-
-class BookError(Exception):
-    """A book that cannot be used, and what to do about it."""
+# Folders with exactly the known files. The second is a release of this repository, which
+# `make release-books` prepares and whose address `make repository` changes.
+KNOWN_FOLDERS = (
+    "https://raw.githubusercontent.com/duyguse/LanguageModelling/"
+    "0ed59f9259261cc2eba134c3fb0be4859e538750/data",
+    "https://github.com/blg561/blg561/releases/download/books",
+)
 
 
 class BookUnavailable(BookError):
@@ -45,20 +53,40 @@ class BookUnavailable(BookError):
         self.reason = reason
 
 
+class Edition(enum.Enum):
+    """Which text of a book a file holds."""
+
+    KNOWN = "the known edition, from which the stored results come"
+    OTHER = "another edition"
+
+
 @dataclass(frozen=True)
 class Book:
-    """What the catalogue knows of a book; hash, size and tokens are those of the known edition."""
+    """What the catalogue knows of a book; hash, size and tokens are those of the known edition.
+
+    gutenberg: its number at Project Gutenberg; None for the practice corpus and one's own text.
+    addresses: Project Gutenberg's, which give its present edition.
+    sha256: of the file with "\\n" line ends, so that a copy with "\\r\\n" is known too.
+    size: bytes, with "\\n" line ends.
+    tokens: how many `dataset.tokenize(read_text(path))` gives; None for one's own text.
+    target_perplexity: what the assignment asks for on the validation part, if it does.
+    """
 
     key: str
     title: str
     author: str
-    gutenberg: int | None
-    addresses: tuple[str, ...]
     file_name: str
-    sha256: str  # of the file with "\n" line ends, so that a copy with "\r\n" is known too
-    size: int  # bytes, with "\n" line ends
-    tokens: int  # of `dataset.tokenize(read_text(path))`
-    target_perplexity: float | None
+    sha256: str
+    size: int
+    tokens: int | None = None
+    gutenberg: int | None = None
+    addresses: tuple[str, ...] = ()
+    target_perplexity: float | None = None
+
+    @property
+    def known_addresses(self) -> tuple[str, ...]:
+        """Where exactly the known edition is served; they are tried first."""
+        return tuple(f"{folder}/{self.file_name}" for folder in KNOWN_FOLDERS)
 
 
 def _gutenberg(number: int) -> tuple[str, ...]:
@@ -113,13 +141,10 @@ CATALOGUE = {
             key="practice",
             title="The practice corpus",
             author="blg561.language_model.practice",
-            gutenberg=None,
-            addresses=(),
             file_name="practice.txt",
             sha256="bb3d79e6acb1a9cf57f51753e5e97e6ce3ffa8cf5cd7abdb297b47a58c5a7ad4",
             size=306_656,
             tokens=practice.DEFAULT_TOKENS,
-            target_perplexity=None,
         ),
     )
 }
@@ -156,17 +181,50 @@ def find(key: str, path: str | os.PathLike | None = None, download: bool = True)
     return _download(book, folders[-1])
 
 
-def find_or_practice(key: str, path: str | os.PathLike | None = None) -> tuple[Book, Path]:
+def find_or_practice(
+    key: str | os.PathLike, path: str | os.PathLike | None = None
+) -> tuple[Book, Path]:
     """The book and its file, or the practice corpus where the book is not to be had.
 
     The second case is announced in one line. A mistake of the caller's (an unknown key, a bad
     `path`) and a damaged file are errors here as in `find`: they can be put right.
+
+    `key` may also be the path of a text of one's own, "my.txt": see `own_text`.
     """
+    if _is_path(key):
+        return own_text(key), Path(key)
     try:
         return _look_up(key), find(key, path)
     except BookUnavailable as error:
         _say(f"{_look_up(key).title}: {error.reason}. Using the practice corpus instead.")
         return CATALOGUE["practice"], find("practice")
+
+
+def own_text(path: str | os.PathLike) -> Book:
+    """What is known of a reader's own text, in place of an entry of the `CATALOGUE`.
+
+    Its key, under which trainings are kept, is "text-" and the file's name without its ending; no
+    key of the catalogue is like that. Raises BookError for a file that `read_text` refuses.
+    """
+    read_text(path)
+    path = Path(path)
+    content = path.read_bytes()
+    return Book(
+        key=f"text-{path.stem}",
+        title=path.name,
+        author="your own text",
+        file_name=path.name,
+        sha256=_digest(content),
+        size=len(content),
+    )
+
+
+def _is_path(key: str | os.PathLike) -> bool:
+    """Whether it names a file, and is not the key of a book, be it misspelled."""
+    name = os.fspath(key)
+    return key not in CATALOGUE and (
+        Path(name).name != name or Path(name).suffix != "" or Path(name).is_file()
+    )
 
 
 def _look_up(key: str) -> Book:
@@ -195,17 +253,23 @@ def _own_folder() -> Path:
 
 
 def _accept(path: Path, book: Book) -> Path:
-    note = verify(path, book)
-    if note:
-        _say(note)
+    _note(verify(path, book), book)
     return path
+
+
+def _note(edition: Edition, book: Book) -> None:
+    if edition is Edition.OTHER:
+        _say(
+            f"{book.title}: this is another edition than the known one, so results differ a little "
+            "from the stored ones."
+        )
 
 
 def _find_practice(book: Book) -> Path:
     """The generated text: written anew unless a folder has exactly it, for it cannot be wrong."""
     for folder in (folders := _folders()):
         path = folder / book.file_name
-        if path.is_file() and _digest(path.read_bytes()) == book.sha256:
+        if path.is_file() and _digest(gutenberg.read(path)) == book.sha256:
             return path
     content = practice.text().encode()
     try:
@@ -257,14 +321,16 @@ def _fetch(book: Book, workspace: Path) -> Path:
     import requests
 
     failures, unreachable = [], set()
-    for address in book.addresses:
+    for address in (*book.known_addresses, *book.addresses):
         host = urlsplit(address).netloc
         if host in unreachable:  # without a network the reader should not wait three times
             continue
         _say(f"downloading {book.title} from {host}")
         try:
             path = _retrieve(address, workspace)
-            note = _check(path.read_bytes(), address, book)
+            edition = _edition(path.read_bytes(), address, book)
+            if edition is Edition.OTHER and address in book.known_addresses:
+                raise BookError(f"{address} gives another edition than the known one")
         except requests.HTTPError as error:
             failures.append(
                 f"{address} gives HTTP {error.response.status_code} {error.response.reason}"
@@ -280,8 +346,7 @@ def _fetch(book: Book, workspace: Path) -> Path:
         except BookError as error:
             failures.append(str(error))
         else:
-            if note:
-                _say(note)
+            _note(edition, book)
             return path
     raise BookUnavailable(
         "\n  ".join([f"{book.title} cannot be downloaded:", *failures])
@@ -291,8 +356,9 @@ def _fetch(book: Book, workspace: Path) -> Path:
 
 
 def _by_hand(book: Book) -> str:
+    address, *_ = *book.known_addresses, *book.addresses
     return (
-        f"get {book.addresses[0]} with a browser, save it as {book.file_name}, and set the "
+        f"get {address} with a browser, save it as {book.file_name}, and set the "
         "environment variable BLG561_DATA to the folder it is in."
     )
 
@@ -329,34 +395,30 @@ def _quiet(logger: logging.Logger):
 # Verify
 # ------------------------------------------------------------------------------------------------
 
-MARKER = r"^\*{{3}}[ \t]*{} OF (?:THE|THIS) PROJECT GUTENBERG E(?:BOOK|TEXT)\b.*$"
-START_MARKER = re.compile(MARKER.format("START"), re.IGNORECASE | re.MULTILINE)
-END_MARKER = re.compile(MARKER.format("END"), re.IGNORECASE | re.MULTILINE)
 
-
-def verify(path: str | os.PathLike, book: Book) -> str | None:
-    """None for the known edition, a note to the reader for another edition of the same book.
+def verify(path: str | os.PathLike, book: Book) -> Edition:
+    """Which edition of the book the file holds.
 
     Another edition has Project Gutenberg's START and END markers, the title above the story, and
     0.75 to 1.5 times the known size. Anything else is a BookError that says what was expected
     and what came.
     """
-    return _check(_read(path), str(path), book)
+    return _edition(gutenberg.read(path), str(path), book)
 
 
-def _check(content: bytes, name: str, book: Book) -> str | None:
+def _edition(content: bytes, name: str, book: Book) -> Edition:
     if _digest(content) == book.sha256:
-        return None
+        return Edition.KNOWN
     if book.gutenberg is None:
         raise BookError(f"{name} is not {book.title}: its SHA-256 is not {book.sha256}")
-    text = _decode(content, name)
-    story = _between_markers(text, name)
+    text = gutenberg.decode(content, name)
+    story = gutenberg.between_markers(text, name)
     if story is None:
         raise BookError(
             f"{name}: expected {book.title} of Project Gutenberg, got a text without its "
             "START and END markers"
         )
-    head = text[: START_MARKER.search(text).end()]
+    head = text[: gutenberg.START_MARKER.search(text).end()]
     if book.title.lower() not in " ".join(head.lower().split()):
         title = re.search(r"^Title:.*$", head, re.MULTILINE)
         came = title.group() if title else head.strip().splitlines()[-1]
@@ -364,134 +426,8 @@ def _check(content: bytes, name: str, book: Book) -> str | None:
     size = len(content)
     if not SIZES[0] <= size / book.size <= SIZES[1]:
         raise BookError(f"{name}: expected about {book.size:,} bytes of {book.title}, got {size:,}")
-    return (
-        f"{book.title}: this is another edition ({size:,} bytes) than the known one "
-        f"({book.size:,}), so results differ a little from the stored ones."
-    )
+    return Edition.OTHER
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
-
-
-# ------------------------------------------------------------------------------------------------
-# Read
-# ------------------------------------------------------------------------------------------------
-
-# A heading: "Chapter 3", "BOOK II. A Title", "Book the First--A Title", "III. A Title".
-NUMERAL = r"(?:\d+|[ivxlc]+|the [a-z]+)"
-HEADING = re.compile(rf"\s*(?:(?i:chapter|book|part|volume) (?i:{NUMERAL})\b|[IVXLC]+\. )")
-FIRST_HEADING = re.compile(r"\s*(?:(?i:chapter|book|part|volume) (?i:1|i|the first)\b|I\. )")
-PARAGRAPH = re.compile(r"(?:^.*\S.*\n?)+", re.MULTILINE)
-CREDITS = re.compile(
-    r"\s*(?:produced by|e-?text prepared|this e(?:book|text) was|transcribed|\W*transcriber.s note"
-    r"|there is an illustrated edition|cover$)",
-    re.IGNORECASE | re.MULTILINE,
-)
-# "[Illustration: a caption [with a note in it]]", over several lines.
-BRACKETED = re.compile(
-    r"\[(?:Illustration|Transcriber.s note)\b(?:[^\[\]]|\[[^\[\]]*\])*\]", re.IGNORECASE
-)
-END_LINE = re.compile(r"^\W*End of (?:the |this )?Project Gutenberg", re.IGNORECASE | re.MULTILINE)
-FOOTNOTES = re.compile(r"^[ \t]*FOOTNOTES:?[ \t]*$", re.MULTILINE)
-FOOTNOTE_MARK = re.compile(r"\(\d{1,3}\)|\[\d{1,3}\]")
-
-
-def read_text(path: str | os.PathLike) -> str:
-    """The story: from the heading of the first chapter to its last line, with "\\n" line ends.
-
-    What Project Gutenberg and the edition add is left out: licence, credits, title page, contents,
-    illustrations' captions, footnotes. A text without Project Gutenberg's markers is the reader's
-    own and is taken whole.
-
-    Raises BookError for a file that is missing or empty, not UTF-8 (with the byte offset), an HTML
-    page, or has only one of the two markers, which means that a part of it is missing.
-    """
-    text = _decode(_read(path), str(path))
-    story = _between_markers(text, str(path))
-    if story is None:
-        return text
-    story = _without_back_matter(_without_front_matter(BRACKETED.sub(_heading_within, story)))
-    if not story:
-        raise BookError(f"{path} has nothing between its START and END markers")
-    return story + "\n"
-
-
-def _read(path: str | os.PathLike) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise BookError(f"no such file: {path}") from None
-    except OSError as error:
-        raise BookError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _decode(content: bytes, name: str) -> str:
-    try:
-        text = content.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise BookError(
-            f"{name} is not UTF-8 text: byte {content[error.start]:#04x} at offset {error.start}; "
-            "save it as UTF-8"
-        ) from None
-    if not text.strip():
-        raise BookError(f"{name} is empty: expected the text of a book")
-    if re.match(r"\s*<(?:!doctype html|html|\?xml)", text, re.IGNORECASE):
-        raise BookError(f"{name} is an HTML page: expected plain text")
-    return text.replace("\r", "\n")
-
-
-def _between_markers(text: str, name: str) -> str | None:
-    """What stands between the markers, or None for a text that has neither."""
-    start, end = START_MARKER.search(text), END_MARKER.search(text)
-    if start is None and end is None:
-        return None
-    if start is None or end is None or end.start() < start.end():
-        missing = "START" if start is None else "END"
-        raise BookError(
-            f"{name} is truncated: Project Gutenberg's {missing} marker is not where it belongs; "
-            "delete the file and get it again"
-        )
-    return text[start.end() : end.start()]
-
-
-def _heading_within(bracketed: re.Match) -> str:
-    """Some editions draw a chapter's heading: then it is in the illustration's caption."""
-    lines = bracketed.group().rstrip("]").splitlines()
-    return "\n".join(line for line in lines if HEADING.match(line))
-
-
-def _without_front_matter(story: str) -> str:
-    """From the first heading that a story follows.
-
-    A table of contents has the same headings, but there a heading is followed by the next one. So
-    the story begins where one or more headings with the number one (of a part, a book, a chapter)
-    come directly before a paragraph that is not a heading.
-    """
-    begin = None
-    for paragraph in PARAGRAPH.finditer(story):
-        lines = paragraph.group().splitlines()
-        if not HEADING.match(lines[0]):
-            if begin is not None:
-                return story[begin:]
-        elif FIRST_HEADING.match(lines[0]) and not any(map(HEADING.match, lines[1:])):
-            begin = paragraph.start() if begin is None else begin
-        else:
-            begin = None
-    return _without_credits(story)
-
-
-def _without_credits(story: str) -> str:
-    """A text without chapters begins behind its credits."""
-    for paragraph in PARAGRAPH.finditer(story):
-        if not CREDITS.match(paragraph.group()):
-            return story[paragraph.start() :]
-    return ""
-
-
-def _without_back_matter(story: str) -> str:
-    if end := END_LINE.search(story):
-        story = story[: end.start()]
-    if notes := FOOTNOTES.search(story):  # without the notes, their marks are stray numbers
-        story = FOOTNOTE_MARK.sub("", story[: notes.start()])
-    return story.strip()

@@ -30,15 +30,20 @@ def save(path: Path, contents: dict):
 
     The bytes go to a file beside it first and reach the disk before it takes the name, so that a
     process killed at any moment, or a full disk, leaves the previous checkpoint as it was.
+
+    Raises CheckpointError where the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        torch.save({"format": FORMAT, **contents}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            torch.save({"format": FORMAT, **contents}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def load(path: Path, device="cpu") -> dict:

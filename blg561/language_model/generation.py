@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import operator
 
 import torch
 
+from blg561.errors import InputError
 from blg561.language_model.dataset import tokenize
+
+COLDEST = 1e-30  # a float32 divided by less is soon no number
 
 
 @torch.no_grad()
@@ -26,25 +30,23 @@ def generate(
 ) -> list[str]:
     """Sample `len_gen` words that follow the last `len_hist` words of `data`.
 
-    Parameters
-    ----------
-    data : a text, a list of words, or int64 indices (n,), at least `len_hist` of them.
-    data_idx_dict, idx_data_dict : word → index and index → word.
-    temperature : the logits are divided by it; below 1 the likely words become likelier.
-    top_k : sample among the k likeliest words only.
-    top_p : sample among the likeliest words that together reach this probability
+    data: a text, a list of words, or indices: a list, an array or a tensor of whole numbers (n,).
+    data_idx_dict, idx_data_dict: word → index and index → word.
+    temperature: the logits are divided by it; below 1 the likely words become likelier.
+    top_k: sample among the k likeliest words only.
+    top_p: sample among the likeliest words that together reach this probability
         (nucleus sampling, Holtzman et al. 2020).
-    seed : the same seed gives the same words; without one, PyTorch's global state decides.
+    seed: the same seed gives the same words; without one, PyTorch's global state decides.
 
-    Raises ValueError for a word outside the lexicon (names the closest ones), a history longer
-    than `data` or empty, and parameters out of range.
+    Raises InputError for a word or index outside the lexicon (names the closest words), a history
+    longer than `data` or empty, and parameters out of range.
     """
     check_sampling(temperature, top_k, top_p)
     indices = word_indices(data, data_idx_dict)
     if not 1 <= len_hist <= len(indices):
-        raise ValueError(f"len_hist must be between 1 and the {len(indices)} words, got {len_hist}")
+        raise InputError(f"len_hist must be between 1 and the {len(indices)} words, got {len_hist}")
     if len_gen < 1:
-        raise ValueError(f"len_gen must be at least 1, got {len_gen}")
+        raise InputError(f"len_gen must be at least 1, got {len_gen}")
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     was_training = model.training
     model.eval()
@@ -77,24 +79,39 @@ def distribution(logits: torch.Tensor, temperature=1.0, top_k=None, top_p=None) 
 
 
 def check_sampling(temperature, top_k, top_p):
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, got {temperature}")
+    if not temperature >= COLDEST:
+        raise InputError(
+            f"temperature must be above 0, at least {COLDEST}, got {temperature}; top_k = 1 always "
+            "takes the likeliest word"
+        )
     if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
+        raise InputError(f"top_k must be at least 1, got {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must be above 0 and at most 1, got {top_p}")
+        raise InputError(f"top_p must be above 0 and at most 1, got {top_p}")
 
 
 def word_indices(data, data_idx_dict) -> list[int]:
-    if isinstance(data, torch.Tensor):
-        return data.tolist()
     words = tokenize(data) if isinstance(data, str) else list(data)
+    if words and not isinstance(words[0], str):
+        return whole_numbers(words, len(data_idx_dict))
     for word in words:
         if word not in data_idx_dict:
             close = difflib.get_close_matches(word, list(data_idx_dict), n=3)
             hint = f"; close to it: {', '.join(close)}" if close else ""
-            raise ValueError(f"the word {word!r} is not in the lexicon{hint}")
+            raise InputError(f"the word {word!r} is not in the lexicon{hint}")
     return [data_idx_dict[word] for word in words]
+
+
+def whole_numbers(indices: list, ntoken: int) -> list[int]:
+    """As Python's own, from those of a list, a NumPy array or a tensor."""
+    try:
+        numbers = [operator.index(index) for index in indices]
+    except TypeError:
+        raise InputError(f"expected words or their indices, got {indices[0]!r} …") from None
+    for number in numbers:
+        if not 0 <= number < ntoken:
+            raise InputError(f"expected indices from 0 to {ntoken - 1}, got {number}")
+    return numbers
 
 
 def as_text(words: list[str]) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from blg561.errors import InputError
+from blg561.errors import InputError, TrainingDiverged
 from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
 from blg561.language_model.models import map_state
@@ -20,10 +20,6 @@ from blg561.language_model.softmax import sampled_loss
 
 PRECISIONS = "float32", "bfloat16"
 HOPELESS = 10  # times the loss of uniform guessing: what no training comes back from
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss or its gradient is no longer a finite number, or the loss is hopelessly large."""
 
 
 def new_log() -> dict:

@@ -1,0 +1,106 @@
+"""Build the leaderboard and show it.
+
+    python -m benchmarks.leaderboard --list                       # what is there, what is missing
+    python -m benchmarks.leaderboard --write                      # builds all that is missing
+    python -m benchmarks.leaderboard --write --books pride_prejudice --rows 'kneser_ney*' lstm
+
+A row that results/leaderboard.json has with the very same recipes and settings is not built again.
+What is interrupted goes on where it was: trained networks and the scores of each part of a mixture
+are kept in models/leaderboard/, so that a row can be scored again without training. Several
+processes may build rows at the same time. --fresh scores the chosen rows again, as is needed when
+the code of scoring has changed; to train a network anew, delete its folder there too. Progress goes
+to standard error, the table to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from fnmatch import fnmatch
+
+from benchmarks.leaderboard import networks, rows, scores, table
+from benchmarks.leaderboard.parts import Part
+from benchmarks.leaderboard.rows import Row
+from benchmarks.leaderboard.scores import say
+from benchmarks.leaderboard.text import read_text
+
+TRAINING_SPEED = 2e10  # multiplications a second, measured where `Part.cost` was
+
+
+def expected_minutes(row: Row) -> float:
+    """Roughly what building the row takes, given the networks that are there, but no scores."""
+    text = read_text(row.book)
+    scoring = sum(map(seconds_a_pass, row.parts())) * len(text.targets) * text.ntoken
+    training = 0.0
+    for recipe in row.recipes():
+        if not networks.network_file(recipe, row.book).exists():
+            size = recipe.hidden_size
+            products = size * text.ntoken + 8 * recipe.hidden_layers * size**2
+            training += recipe.epochs * len(text.training) * products / TRAINING_SPEED
+    return (scoring + training) / 60
+
+
+def seconds_a_pass(part: Part) -> float:
+    """For the whole once, and half of it for each of several settings that are tried."""
+    one = part.cost + (part.base.cost if hasattr(part, "base") else 0)
+    tried = len(part.tried())
+    return one * (1 + tried / 2 if tried > 1 else 1)
+
+
+def listing(chosen: Sequence[Row]) -> str:
+    lines = []
+    for row in chosen:
+        stored = table.find_stored(row)
+        if table.is_current(stored, row):
+            mean = statistics.mean(result["perplexity"] for result in stored["results"])
+            state = f"perplexity {mean:.1f}"
+        else:
+            state = "missing" if stored is None else "stored with other settings"
+            state += f", about {expected_minutes(row):.1f} minutes"
+        lines.append(f"{row.book:24} {row.name:20} {state}")
+    return "\n".join(lines)
+
+
+def build(row: Row, keep: bool) -> dict:
+    say(f"{row.book}, {row.name}: about {expected_minutes(row):.1f} minutes")
+    built = scores.build(row)
+    if keep:
+        table.write(built)
+    say(f"{row.book}, {row.name}: {built['seconds']:.0f} s, {built['results']}")
+    return built
+
+
+def main(argv: list[str] | None = None):
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.leaderboard",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--books", nargs="+", choices=rows.BOOKS, default=rows.BOOKS)
+    parser.add_argument("--rows", nargs="+", default=["*"], metavar="PATTERN", help="names of rows")
+    parser.add_argument("--list", action="store_true", help="say what is there and what is missing")
+    parser.add_argument("--write", action="store_true", help="keep them in leaderboard.json")
+    parser.add_argument("--fresh", action="store_true", help="score the chosen rows again")
+    arguments = parser.parse_args(argv)
+
+    named = [row for row in rows.ROWS if any(fnmatch(row.name, p) for p in arguments.rows)]
+    if not named:
+        parser.error(f"no row is named {' or '.join(arguments.rows)}; --list shows the names")
+    chosen = [row for row in named if row.book in arguments.books]
+    if arguments.list:
+        print(listing(chosen))
+        return
+    scores.rewritten = set() if arguments.fresh else None
+    shown = []
+    for row in chosen:
+        stored = table.find_stored(row)
+        if table.is_current(stored, row) and not arguments.fresh:
+            shown.append(stored)
+        else:
+            shown.append(build(row, arguments.write))
+    print(table.table(shown))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The rows of the leaderboard, as data: needs no PyTorch.
+
+A row more is one `yield` more below. Of the systems here nothing is built or scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from benchmarks.leaderboard.parts import (
+    CachePart,
+    DynamicPart,
+    NetworkPart,
+    NGramPart,
+    Part,
+    UniformPart,
+)
+from blg561.language_model.recipes import LADDER, Recipe, find
+
+SEEDS = (0, 1, 2)
+BOOKS = "pride_prejudice", "tale_of_two_cities", "the_brothers_karamazov"
+TITLES = {
+    "lstm": "LSTM, lesson 4",
+    "sgd": "LSTM, large-step SGD, no dropout",
+    "tied": "+ tied weights",
+    "locked_dropout": "+ locked dropout",
+    "embedding_dropout": "+ embedding dropout",
+    "second_layer": "+ a second layer",
+    "weight_drop": "+ weight drop",
+    "averaged": "+ averaged weights: the best network",
+}
+BEST = list(LADDER.values())[-1]
+# The Brothers Karamazov is three times as long: half the passes are still more steps
+BEST_OF = {book: BEST for book in BOOKS} | {"the_brothers_karamazov": replace(BEST, epochs=12)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: one system, a mixture of its parts, or one of them for each seed."""
+
+    book: str
+    name: str
+    title: str
+    systems: tuple[tuple[Part, ...], ...]
+
+    def parts(self) -> list[Part]:
+        return [part for parts in self.systems for part in parts]
+
+    def recipes(self) -> set[Recipe]:
+        """Those of all networks that the row needs."""
+        parts = [getattr(part, "base", part) for part in self.parts()]  # a cache's network
+        return {part.recipe for part in parts if hasattr(part, "recipe")}
+
+
+def baselines(book: str) -> Iterator[Row]:
+    yield Row(book, "uniform", "uniform", ((UniformPart(),),))
+    yield Row(book, "unigram", "unigram", ((NGramPart(1),),))
+    for order in range(2, 6):
+        yield Row(book, f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", ((NGramPart(order),),))
+
+
+def single(book: str, recipe: Recipe) -> Row:
+    """A network by itself, once for each seed."""
+    runs = tuple((NetworkPart(replace(recipe, seed=seed)),) for seed in SEEDS)
+    title = TITLES[recipe.name]
+    if book != "pride_prejudice":
+        title = title.removeprefix("+ averaged weights: ")  # here it stands without the ladder
+    return Row(book, recipe.name, title, runs)
+
+
+def ladder(book: str) -> Iterator[Row]:
+    for recipe in LADDER.values():
+        yield single(book, recipe)
+        # these two have fewer epochs than the rungs above them, and are shown with both
+        if recipe.name in ("locked_dropout", "embedding_dropout"):
+            longer = single(book, replace(recipe, epochs=BEST.epochs))
+            name = f"{recipe.name}_{BEST.epochs}"
+            yield replace(longer, name=name, title=f"the same for {BEST.epochs} epochs")
+
+
+def beyond(book: str) -> Iterator[Row]:
+    """What is put on top of the best network, one thing at a time."""
+    networks = [NetworkPart(replace(BEST, seed=seed)) for seed in SEEDS]
+
+    def on_top(name: str, title: str, parts: Callable[[NetworkPart], tuple[Part, ...]]) -> Row:
+        return Row(book, name, f"best network, {title}", tuple(map(parts, networks)))
+
+    yield on_top("with_uniform", "uniform", lambda network: (network, UniformPart()))
+    yield on_top("with_unigram", "unigram", lambda network: (network, NGramPart(1)))
+    yield on_top("with_kneser_ney", "Kneser-Ney 5-gram", lambda network: (network, NGramPart(5)))
+    yield on_top("with_cache", "cache", lambda network: (network, CachePart(network)))
+    yield on_top("dynamic", "dynamic evaluation", lambda network: (DynamicPart(network.recipe),))
+    yield Row(book, "seeds", "best network, mixture of three seeds", (tuple(networks),))
+
+
+def everything(book: str, *seeds: int) -> tuple[Part, ...]:
+    """All together: dynamic evaluation of one network for each seed, and a cache on the first."""
+    rates, thetas = {}, {}
+    if book == "the_brothers_karamazov":  # a pass is five times the work: little is tried
+        rates, thetas = {"learning_rate": (1e-4, 2e-4)}, {"theta": (0.8,)}
+    networks = [DynamicPart(replace(BEST_OF[book], seed=seed), **rates) for seed in seeds]
+    return (*networks, CachePart(networks[0], **thetas), NGramPart(5), UniformPart())
+
+
+def rows_of(book: str) -> Iterator[Row]:
+    yield from baselines(book)
+    yield single(book, find("lstm"))
+    if book == "pride_prejudice":
+        yield from ladder(book)
+        yield from beyond(book)
+    else:
+        yield single(book, BEST_OF[book])
+    one = tuple(everything(book, seed) for seed in SEEDS)
+    yield Row(book, "all_one", "all together, one network", one)
+    if book == "pride_prejudice":
+        three = everything(book, *SEEDS)
+        yield Row(book, "all_three", "all together, three networks", (three,))
+
+
+ROWS = tuple(row for book in BOOKS for row in rows_of(book))
