@@ -107,7 +107,6 @@ ASSIGNMENT = by_name(
         embedding_dropout=0.05,
         sampled_words=1500,
         epochs=5,
-        batch_size=10,
     ),
 )
 
