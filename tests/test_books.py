@@ -145,6 +145,13 @@ def test_environment_that_names_no_folder_is_an_error(folder, monkeypatch):
         books.find_or_practice(KEY)
 
 
+def test_environment_that_names_an_unreadable_folder_is_an_error(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("BLG561_DATA", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # a test that runs as root may read it
+    with pytest.raises(BookError, match=r"BLG561_DATA must name a folder .* can be read"):
+        books.find(KEY)
+
+
 def test_unknown_book_says_which_exist_and_which_is_closest(folder):
     with pytest.raises(BookError) as error:
         books.find("pride_and_prejudice")

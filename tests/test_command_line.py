@@ -193,7 +193,7 @@ def test_nobody_who_reads_is_no_error_message(corpus):
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(TESTS.parent)},
+        env=os.environ | {"PYTHONPATH": str(TESTS.parent), "PYTHONUNBUFFERED": ""},
     )
     os.close(writing)
     assert (process.returncode, process.stderr) == (141, "")
@@ -300,7 +300,7 @@ def test_a_book_that_cannot_be_had_is_an_error_that_says_what_to_do(corpus, monk
     ],
 )
 def test_train_refuses_bad_options_before_it_trains(corpus, capsys, given, message):
-    Path("file").write_text("")
+    Path("file").write_text("", encoding="utf-8")
     line = refusal(capsys, "train", "--book", "practice", *given.split())
     assert re.search(message, line)
     assert [path.name for path in Path().iterdir()] == ["file"]
@@ -479,7 +479,7 @@ def test_an_address_is_not_a_text(network, capsys, command):
 
 
 def test_a_text_of_two_words_trains(corpus, capsys):
-    Path("bits.txt").write_text("to be " * 500)
+    Path("bits.txt").write_text("to be " * 500, encoding="utf-8")
     assert main(["train", "--text", "bits.txt", "--recipe", "averaged"]) == 0
     assert "all 2 words of the book" in capsys.readouterr().out
 
@@ -631,7 +631,11 @@ def test_evaluate_in_words_says_the_protocol_and_the_score(network, corpus, caps
     assert "600 validation tokens" in out and f"all {len(lexicon)} words" in out
 
 
-def test_evaluate_refuses_what_it_cannot_score(network, capsys):
+def denied(*_):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_evaluate_refuses_what_it_cannot_score(network, monkeypatch, capsys):
     evaluate = ["evaluate", "--book", "practice"]
     line = refusal(capsys, *evaluate, "--recipe", "gru")
     assert "no network gru on practice" in line and "lstm on practice" in line
@@ -643,6 +647,10 @@ def test_evaluate_refuses_what_it_cannot_score(network, capsys):
     torch.save(torch.nn.Linear(1, 1), "pickled.pt")
     line = refusal(capsys, *evaluate, "--model", "pickled.pt")
     assert "pickled.pt holds pickled Python objects" in line and "weights_only" not in line
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.zipfile, "ZipFile", denied)
+        line = refusal(capsys, *evaluate, "--model", str(network))
+    assert line == f"error: {network} cannot be read: Permission denied"
     contents = checkpoints.load(network)
     lexicon = contents.pop("lexicon")
     checkpoints.save("wordless.pt", contents)
@@ -713,7 +721,7 @@ def test_generate_works_from_any_provided_network(network, monkeypatch, capsys):
 
 def test_the_prompt_is_what_a_file_holds_or_the_most_frequent_word(speaker, capsys):
     model = ["--model", str(speaker), "--length", "5", "--seed", "1"]
-    Path("prompt.txt").write_text("The boat,\nthe captain")
+    Path("prompt.txt").write_text("The boat,\nthe captain", encoding="utf-8")
     said = generated(capsys, *model, "--prompt-file", "prompt.txt")
     assert said == generated(capsys, *model, "--prompt", "the boat, the captain")
     counts = Counter(word for word in tokenize(practice.text(3000)) if word.isalpha())

@@ -45,7 +45,7 @@ class Text:
 def find(book: str) -> Path:
     """The file of the known edition. Raises BookError for another one: scores refer to this."""
     path = books.find(book)
-    if books.verify(path, books.CATALOGUE[book]) is not None:
+    if books.verify(path, books.CATALOGUE[book]) is not books.Edition.KNOWN:
         raise books.BookError(f"{path} is not the known edition, which the results refer to")
     return path
 

@@ -1,5 +1,6 @@
 """`train`: train a network on a book or on one's own text."""
 
+import os
 import shlex
 import sys
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -126,7 +127,7 @@ def settle(recipe: recipes.Recipe, arguments, path: Path) -> recipes.Recipe:
     """
     given = {name: vars(arguments)[name] for name in ("epochs", "seed")}
     given = {name: value for name, value in given.items() if value is not None}
-    if not path.exists() or arguments.overwrite:
+    if not os.path.exists(path) or arguments.overwrite:
         return replace(recipe, **given)
     if not arguments.resume:
         raise InputError(
@@ -171,7 +172,7 @@ def announce(recipe: recipes.Recipe, book: books.Book, datasets, device: str, pa
 
 
 def modified(path: Path) -> int | None:
-    return path.stat().st_mtime_ns if path.exists() else None
+    return path.stat().st_mtime_ns if os.path.exists(path) else None
 
 
 def go_on(arguments, path: Path, saved: bool) -> str:

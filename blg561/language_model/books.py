@@ -172,7 +172,7 @@ def find(key: str, path: str | os.PathLike | None = None, download: bool = True)
         return _find_practice(book)
     folders = _folders()
     for folder in folders:
-        if (folder / book.file_name).exists():
+        if os.path.exists(folder / book.file_name):  # not Path's, which may raise PermissionError
             return _accept(folder / book.file_name, book)
     if not download:
         raise BookUnavailable(
@@ -238,8 +238,10 @@ def _look_up(key: str) -> Book:
 def _folders() -> list[Path]:
     """Where books are looked for; the last folder is where they are downloaded to."""
     named = os.environ.get("BLG561_DATA")
-    if named and not Path(named).is_dir():
-        raise BookError(f"BLG561_DATA must name a folder that has the books, got {named!r}")
+    if named and not (os.path.isdir(named) and os.access(named, os.R_OK | os.X_OK)):
+        raise BookError(
+            f"BLG561_DATA must name a folder that has the books and can be read, got {named!r}"
+        )
     return [*([Path(named)] if named else []), _own_folder()]
 
 
@@ -269,7 +271,7 @@ def _find_practice(book: Book) -> Path:
     """The generated text: written anew unless a folder has exactly it, for it cannot be wrong."""
     for folder in (folders := _folders()):
         path = folder / book.file_name
-        if path.is_file() and _digest(gutenberg.read(path)) == book.sha256:
+        if os.path.isfile(path) and _digest(gutenberg.read(path)) == book.sha256:
             return path
     content = practice.text().encode()
     try:

@@ -53,11 +53,11 @@ def load(path: Path, device="cpu") -> dict:
     a checkpoint of this package.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder: expected the file of a checkpoint, NAME.pt")
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder: expected the file of a checkpoint, NAME.pt")
+        if not path.is_file():
+            raise CheckpointError(f"there is no checkpoint {path}")
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
@@ -65,6 +65,8 @@ def load(path: Path, device="cpu") -> dict:
         contents = torch.load(path, map_location=device, weights_only=True)
     except CheckpointError:
         raise
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         # torch's own message tells how to load it all the same, which would run what is in it
         raise CheckpointError(

@@ -42,7 +42,7 @@ def generate(
     longer than `data` or empty, and parameters out of range.
     """
     check_sampling(temperature, top_k, top_p)
-    indices = word_indices(data, data_idx_dict)
+    indices = word_indices(data, data_idx_dict, len(idx_data_dict))
     if not 1 <= len_hist <= len(indices):
         raise InputError(f"len_hist must be between 1 and the {len(indices)} words, got {len_hist}")
     if len_gen < 1:
@@ -90,10 +90,10 @@ def check_sampling(temperature, top_k, top_p):
         raise InputError(f"top_p must be above 0 and at most 1, got {top_p}")
 
 
-def word_indices(data, data_idx_dict) -> list[int]:
+def word_indices(data, data_idx_dict, ntoken: int) -> list[int]:
     words = tokenize(data) if isinstance(data, str) else list(data)
     if words and not isinstance(words[0], str):
-        return whole_numbers(words, len(data_idx_dict))
+        return whole_numbers(words, ntoken)
     for word in words:
         if word not in data_idx_dict:
             close = difflib.get_close_matches(word, list(data_idx_dict), n=3)

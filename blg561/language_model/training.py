@@ -256,7 +256,7 @@ def train(
 
 def check_place(path: Path, resume: bool, overwrite: bool):
     """Raises InputError now rather than after the first epoch."""
-    if path.exists() and not (resume or overwrite):
+    if not (resume or overwrite) and path.exists():
         raise InputError(
             f"{path} exists: resume=True goes on from it, overwrite=True replaces it, another "
             "folder or model_name keeps both"
