@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import product
 
 from benchmarks import results
@@ -23,11 +24,14 @@ from blg561.language_model.recipes import ASSIGNMENT, Recipe
 SEEDS = (0, 1, 2)
 RECIPE = replace(ASSIGNMENT["rnn_clipped"], epochs=1)
 RATES = {"SGD": (4.0, 8.0, 11.0, 15.0, 20.0), "AdamW": (0.006,)}
-SETTINGS = [
-    {"optimizer": optimizer, "learning_rate": rate, "clip_val": clip_val}
+SETTINGS = {
+    f"{optimizer} {rate:g}{' clipped' if clip_val else ''}": {
+        "optimizer": optimizer, "learning_rate": rate, "clip_val": clip_val
+    }
     for optimizer, rates in RATES.items()
     for rate, clip_val in product(rates, (None, RECIPE.clip_val))
-]
+}  # fmt: skip
+DIGEST = hashlib.sha256(repr(RECIPE).encode()).hexdigest()[:12]  # results of another are not kept
 
 
 def run(recipe: Recipe) -> tuple[float | None, float | None]:
@@ -43,38 +47,24 @@ def run(recipe: Recipe) -> tuple[float | None, float | None]:
     return round(perplexity, 1), round(max(log["gradient_norm"]), 2)
 
 
-def empty() -> dict:
-    return {
-        "recipe": asdict(RECIPE),
-        "precision": training.default_precision("cpu"),
-        "runs": [setting | {"perplexity": [], "largest_norm": []} for setting in SETTINGS],
-    }
-
-
-def complete(found: dict):
-    """Train what `found` lacks, one seed of every setting after the other."""
+def complete(runs: dict):
+    """Train what `runs` lacks, one seed of every setting after the other."""
     for number, seed in enumerate(SEEDS):
-        for setting, row in zip(SETTINGS, found["runs"], strict=True):
-            if len(row["perplexity"]) == number:
+        for name, setting in SETTINGS.items():
+            perplexities, norms = runs.setdefault(name, [[], []])
+            if len(perplexities) == number:
                 perplexity, norm = run(replace(RECIPE, seed=seed, **setting))
-                row["perplexity"].append(perplexity)
-                row["largest_norm"].append(norm)
-                results.write("clipping", found)
+                perplexities.append(perplexity)
+                norms.append(norm)
+                results.write("clipping", {"recipe": DIGEST, "runs": runs})
 
 
-def table(found: dict) -> str:
+def table(runs: dict) -> str:
     """Markdown: a line for each setting, over its seeds."""
-    lines = ["| optimiser | rate | clipped | perplexity of each seed | largest norm |"]
-    lines.append("| --- | ---: | --- | --- | --- |")
-    for row in found["runs"]:
-        reached, norms = (
-            ", ".join("diverged" if value is None else str(value) for value in row[name])
-            for name in ("perplexity", "largest_norm")
-        )
-        clipped = "no" if row["clip_val"] is None else f"to {row['clip_val']:g}"
-        lines.append(
-            f"| {row['optimizer']} | {row['learning_rate']:g} | {clipped} | {reached} | {norms} |"
-        )
+    lines = ["| setting | perplexity of each seed | largest norm |", "| --- | --- | --- |"]
+    for name, measured in runs.items():
+        cells = [", ".join(str(value or "diverged") for value in values) for values in measured]
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
 
 
@@ -86,11 +76,10 @@ def main():
         "--write", action="store_true", help="train what is missing in results/clipping.json"
     )
     found = results.read("clipping")
-    if found is None or found["recipe"] != asdict(RECIPE):
-        found = empty()
+    runs = found["runs"] if found and found["recipe"] == DIGEST else {}
     if parser.parse_args().write:
-        complete(found)
-    print(table(found))
+        complete(runs)
+    print(table(runs))
 
 
 if __name__ == "__main__":
