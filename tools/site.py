@@ -147,11 +147,9 @@ def stage(notebooks: Path, source: Path) -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         page = source / "source" / f"{module_of(path)}.md"
         page.write_text(source_page(path), encoding="utf-8")
-    for name, original in {
-        "results": "results/README.md",
-        "contributing": "CONTRIBUTING.md",
-    }.items():
-        shutil.copy(ROOT / original, source / f"{name}.md")
+    for name, original in PAGES.items():
+        text = (ROOT / original).read_text(encoding="utf-8")
+        (source / f"{name}.md").write_text(on_the_site(text), encoding="utf-8")
     figure = source / "_static" / "perplexity.png"
     shutil.copy(ROOT / "figures" / "perplexity.png", figure)
     copy_mathjax(source / "_static" / "mathjax")
