@@ -43,12 +43,16 @@ PARTS = {
 # plugins of pytest, or are found by name.
 NOT_IMPORTED = {
     "ipykernel",
-    "jupyter-server-mathjax",
     "jupyterlab",
     "jupytext",
     "nbval",
     "pytest-xdist",
     "ruff",
+    "sphinx",
+    "sphinx-copybutton",
+    "sphinx-mathjax-offline",
+    "myst-nb",
+    "pydata-sphinx-theme",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 
