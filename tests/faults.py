@@ -69,8 +69,8 @@ PRACTICE = "language_model/practice.py"
 
 FAULTS = [
     # the layers
-    Fault("layer/layer.py", "weights start twice as wide", "bound = 1 / np.sqrt(H)",
-          "bound = 2 / np.sqrt(H)"),
+    Fault("layer/layer.py", "weights start twice as wide", "1 / np.sqrt(H), rng, dtype)",
+          "2 / np.sqrt(H), rng, dtype)"),
     Fault("layer/layer.py", "every layer starts from one seed", "rng = np.random.default_rng(rng)",
           "rng = np.random.default_rng(0)"),
     Fault("layer/layer.py", "a wrong shape is accepted", "        if not fits:", "        if False:"),
