@@ -1,5 +1,7 @@
 """Layers in NumPy alone, recurrent and not, with their backward passes written out."""
 
+from blg561.layer.attention import AdditiveAttention, DotProductAttention
+from blg561.layer.encoder_decoder import EncoderDecoder
 from blg561.layer.feedforward_layers import (
     AffineLayer,
     Dropout,
@@ -11,9 +13,12 @@ from blg561.layer.layer import Layer
 from blg561.layer.recurrent_layers import GRULayer, LSTMLayer, RNNLayer
 
 __all__ = [
+    "AdditiveAttention",
     "AffineLayer",
+    "DotProductAttention",
     "Dropout",
     "EmbeddingLayer",
+    "EncoderDecoder",
     "GRULayer",
     "LSTMLayer",
     "Layer",

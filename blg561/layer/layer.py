@@ -37,18 +37,22 @@ class Layer:
 
     def _start(self, in_size, out_size, rng, dtype):
         """The sizes and the first parameters."""
-        D = _size("in_size", in_size)
-        H = _size("out_size", out_size)
+        D = self.in_size = positive_size("in_size", in_size)
+        H = self.out_size = positive_size("out_size", out_size)
+        self.draw({"D": D, "H": H, "2H": 2 * H, "4H": 4 * H}, 1 / np.sqrt(H), rng, dtype)
+
+    def draw(self, sizes, bound, rng, dtype):
+        """The first parameters: biases, whose names begin with b, are 0, the others in ±bound.
+
+        sizes: of the axes, by the names that the shapes use.
+        """
         if not np.issubdtype(dtype, np.floating):
             raise TypeError(f"dtype: expected a float type such as numpy.float32, got {dtype!r}")
-        self.in_size = D
-        self.out_size = H
-        self._sizes = {"D": D, "H": H, "2H": 2 * H, "4H": 4 * H}
+        self._sizes = sizes
         rng = np.random.default_rng(rng)
-        bound = 1 / np.sqrt(H)
         for name, axes in self._shapes.items():
-            shape = [self._sizes[axis] for axis in axes.split()]
-            start = rng.uniform(-bound, bound, shape) if name.startswith("W") else np.zeros(shape)
+            shape = [sizes[axis] for axis in axes.split()]
+            start = np.zeros(shape) if name[0] == "b" else rng.uniform(-bound, bound, shape)
             setattr(self, name, start.astype(dtype))
 
     @property
@@ -106,7 +110,8 @@ class Layer:
         return self.cache
 
 
-def _size(name, value):
+def positive_size(name, value):
+    """`value` as an integer of at least 1, or an error that calls it `name`."""
     try:
         size = operator.index(value)
     except TypeError:
