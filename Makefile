@@ -11,25 +11,27 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Lessons run in the kernel of .venv, whatever kernels the user has.
 export JUPYTER_PREFER_ENV_PATH := 1
 
-# Two files at a time, each with one thread, the longest first, so that two cores end together.
+# Two files at a time, each with one thread, in the order of conftest.py.
 TWO_FILES := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
-LONGEST := notebooks/04_LanguageModelling.ipynb tests/retrain_one_row.py
-LESSONS := $(LONGEST) $(filter-out $(LONGEST),$(sort $(wildcard notebooks/*.ipynb)))
 
 # What `make colab` makes its environment with: tools/colab.txt says which version it must be.
 COLAB_PYTHON ?= python3.13
 
 .DEFAULT_GOAL := help
 .PHONY: help install lessons lab test mutants colab notebooks sync repository release-books \
-	benchmark clean
+	benchmark handout autograder site clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made with (3.11 or newer)."
 
-lessons: $(STAMP)  ## run every lesson and write readable pages of them to site/
-	@echo "==> Running every lesson in notebooks/ from a clean kernel; pages go to site/"
-	@$(BIN)/python -m tools.notebooks site
+lessons: $(STAMP)  ## run every lesson and build the site of what came out
+	@echo "==> Running every lesson in notebooks/ from a clean kernel; pages go to build/site/"
+	@$(BIN)/python -m tools.notebooks run
+
+site: $(STAMP)  ## build the site from the stored outputs: build/site/index.html
+	@echo "==> Building the site; no lesson is run"
+	@$(BIN)/python -m tools.site
 
 lab: $(STAMP)  ## open JupyterLab on the lessons
 	@echo "==> Opening JupyterLab on notebooks/ (Ctrl-C ends it)"
@@ -43,8 +45,9 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@echo "==> pytest: the tests, two files at a time"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TWO_FILES)
 	@echo "==> pytest: every cell of every lesson against its stored output, two lessons at a time,"
-	@echo "    and a row of the leaderboard, trained anew"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(LESSONS) $(TWO_FILES)
+	@echo "    a row of the leaderboard, trained anew, the made submissions, graded, the site"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests/retrain_one_row.py \
+		tests/grade_submissions.py tests/site_in_a_browser.py $(TWO_FILES)
 
 mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
 	@$(BIN)/python -m tools.mutants
@@ -56,9 +59,11 @@ notebooks: $(STAMP)  ## run the lessons and store their outputs in place (LESSON
 	@echo "==> Running lessons from a clean kernel and storing their outputs in notebooks/"
 	@$(BIN)/python -m tools.notebooks store $(LESSON)
 
-sync: $(STAMP)  ## bring the lesson cells that show code or results from elsewhere up to date
+sync: $(STAMP)  ## bring the lesson cells and pages that show code or results up to date
 	@echo "==> Bringing the cells tagged source:, results: and table: up to date"
 	@$(BIN)/python -m tools.sync
+	@echo "==> Bringing results/README.md and the table of README.md up to date"
+	@$(BIN)/python -m benchmarks.page
 
 repository: $(STAMP)  ## SLUG=owner/name: change the repository's address everywhere
 	@echo "==> Changing the repository's address"
@@ -68,14 +73,22 @@ release-books: $(STAMP)  ## prepare the release that serves the known editions o
 	@echo "==> Writing the known editions to build/books"
 	@$(BIN)/python -m tools.release_books
 
-# seeds.py and leaderboard.py train for long: they are run by hand, a few rows at a time
+# seeds.py and leaderboard/ train for long: they are run by hand, a few rows at a time
 benchmark: $(STAMP)  ## time our code beside its peers, one script after another
 	@set -e; for name in layers numpy_language_model language_model; do \
-		echo "==> benchmarks/$$name.py"; $(BIN)/python benchmarks/$$name.py; done
+		echo "==> benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name; done
 
-clean:  ## remove site/ and caches (.venv, models/ and data/ stay)
-	@echo "==> Removing site/ and caches; .venv, models/ and data/ stay"
-	@rm -rf site build .pytest_cache .ruff_cache .hypothesis
+handout: $(STAMP)  ## write the assignment, without its solutions, to build/handout/ and .zip
+	@echo "==> Cutting the solutions out of the package; the handout goes to build/"
+	@$(BIN)/python -m blg561.assignment.handout
+
+autograder: $(STAMP)  ## write the archive that Gradescope asks for to build/autograder.zip
+	@echo "==> Packing the grader; the archive goes to build/"
+	@$(BIN)/python -m blg561.assignment.autograder
+
+clean:  ## remove build/ and caches (.venv, models/ and data/ stay)
+	@echo "==> Removing build/ and caches; .venv, models/ and data/ stay"
+	@rm -rf build .pytest_cache .ruff_cache .hypothesis
 	@find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-exec rm -rf {} +
 

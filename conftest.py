@@ -14,6 +14,21 @@ NOT_COMPARED = ("stderr", "text/html", "image/svg+xml")
 # What no cell may leave in its output, although stderr is not compared.
 UNWANTED = re.compile(r"\w*Warning: .*|\d+%\|.*|.*widget-view.*")
 
+# What takes longest begins first, so that two processes end at about the same time.
+FIRST = (
+    "04_LanguageModelling",
+    "05_BeyondTheTarget",
+    "06_OpenTheBox",
+    "test_training",
+    "test_command_line",
+    "test_notebooks",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(FIRST)))
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """What lessons write, checkpoints and figures, goes to a folder that is gone afterwards.

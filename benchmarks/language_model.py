@@ -4,9 +4,9 @@ Both read the same book with the same tokens, lexicon and split, use the same nu
 through the same training loop, and are evaluated exactly after every epoch. One runs after the
 other, each in a process of its own, so that its peak memory is its own.
 
-    python benchmarks/language_model.py
-    python benchmarks/language_model.py --book practice --target 20 --epochs 5
-    python benchmarks/language_model.py --epochs 12 --write    # for the table of the README
+    python -m benchmarks.language_model
+    python -m benchmarks.language_model --book practice --target 20 --epochs 5
+    python -m benchmarks.language_model --epochs 12 --write    # for results/README.md
 
 Progress goes to standard error, the table to standard output, and with --write all that was
 measured to results/language_model.json.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import statistics
 import sys
@@ -30,11 +29,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from blg561.language_model import books, checkpoints, recipes, training
+from benchmarks import results
+from blg561.language_model import books, checkpoints, experiment, recipes, training
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 
 MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes there, KiB elsewhere
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "language_model.json"
 SYSTEMS = {"ours": "our LSTM recipe", "peer": "word_language_model"}
 
 
@@ -68,8 +67,8 @@ class PeerModel(nn.Module):
 
 def train_ours(path: Path, folder: str) -> tuple[dict, str]:
     """Our recipe, carried out as everywhere; its history and the file it leaves."""
-    recipe = recipes.RECIPES["lstm"]
-    _, log = recipes.run(recipe, *recipes.build_datasets(recipe, path), folder=folder)
+    recipe = recipes.find("lstm")
+    _, log = experiment.run(recipe, *experiment.build_datasets(recipe, path), folder=folder)
     return log, f"{recipe.name}.pt"
 
 
@@ -102,10 +101,15 @@ def train_peer(path: Path, folder: str, epochs: int) -> tuple[dict, str]:
     return log, "peer.pt"
 
 
+def peak_memory() -> float:
+    """Of this process so far, in MiB."""
+    import resource  # Windows has none, and needs none to show the tables
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+
+
 def measure(system: str, path: Path, epochs: int, threads: int) -> dict:
     """Train one system in this process; the figures of every epoch, and the peak memory."""
-    import resource  # which Windows lacks
-
     torch.set_num_threads(threads)
     evaluation_seconds = []
 
@@ -125,7 +129,7 @@ def measure(system: str, path: Path, epochs: int, threads: int) -> dict:
         else:
             log, file = train_peer(path, folder, epochs)
         checkpoint = checkpoints.load(Path(folder) / file)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+        peak = peak_memory()
     return {
         "system": SYSTEMS[system],
         "recipe": checkpoint["recipe"],
@@ -222,7 +226,7 @@ def main():
     parser.add_argument("--target", type=float, help="perplexity (default: the book's own target)")
     parser.add_argument("--epochs", type=int, default=20, help="of the peer (default: 20)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help="keep the figures in results/")
     arguments = parser.parse_args()
     book = books.CATALOGUE[arguments.book]
     target = arguments.target or book.target_perplexity
@@ -234,7 +238,7 @@ def main():
     if arguments.write:
         measured = {"book": book.key, "target": target, "threads": arguments.threads}
         measured |= {"torch": torch.__version__, "runs": runs}
-        RESULTS.write_text(json.dumps(measured, indent=2) + "\n")
+        results.write("language_model", measured)
     print(
         f"{book.title}: {runs[0]['recipe']['training_tokens']:,} tokens in training, lexicon of "
         f"{runs[0]['lexicon']:,} words; torch {torch.__version__}, threads: {arguments.threads}\n"

@@ -1,7 +1,7 @@
 """The NumPy layers, forward and backward, beside their matrix products alone and beside PyTorch.
 
-    python benchmarks/layers.py
-    python benchmarks/layers.py --threads 1 --seconds 5
+    python -m benchmarks.layers
+    python -m benchmarks.layers --threads 1 --seconds 5
 
 For each size (N, T, D, H), in float32, the milliseconds of a forward and a backward pass of
 
@@ -162,13 +162,15 @@ def lines(seconds):
 def print_table(threads, header, lines):
     torch.set_num_threads(threads)
     versions = f"NumPy {np.__version__}, torch {torch.__version__}"
-    print(f"threads: {threads}, {versions}, load average {os.getloadavg()[0]:.1f}\n{header}")
+    if hasattr(os, "getloadavg"):  # Windows has none
+        versions += f", load average {os.getloadavg()[0]:.1f}"
+    print(f"threads: {threads}, {versions}\n{header}")
     for line in lines:
         print(line, flush=True)
     print()
 
 
-def command_line(script, description, header, lines):
+def command_line(module, description, header, lines):
     """A benchmark as a command: for each of --threads the table of `lines(seconds)`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -182,10 +184,10 @@ def command_line(script, description, header, lines):
         if wanted.items() <= os.environ.items():
             print_table(threads, header, lines(arguments.seconds))
             continue
-        command = [sys.executable, script, "--threads", str(threads)]
+        command = [sys.executable, "-m", module, "--threads", str(threads)]
         command += ["--seconds", str(arguments.seconds)]
         subprocess.run(command, env={**os.environ, **wanted}, check=True)
 
 
 if __name__ == "__main__":
-    command_line(__file__, __doc__, HEADER, lines)
+    command_line(__spec__.name, __doc__, HEADER, lines)

@@ -1,7 +1,7 @@
 """The language model in NumPy beside the same network in PyTorch: tokens per second.
 
-    python benchmarks/numpy_language_model.py
-    python benchmarks/numpy_language_model.py --threads 1 --seconds 5
+    python -m benchmarks.numpy_language_model
+    python -m benchmarks.numpy_language_model --threads 1 --seconds 5
 
 Both have the same weights (one layer, tied, float32) and read the same batches.
 
@@ -18,9 +18,9 @@ import statistics
 
 import numpy as np
 import torch
-from layers import command_line, in_turns, ratio
 from torch.nn.functional import cross_entropy
 
+from benchmarks.layers import command_line, in_turns, ratio
 from blg561.language_model.conversion import to_torch
 from blg561.layer import NumpyLanguageModel
 
@@ -109,4 +109,4 @@ def lines(seconds):
 
 
 if __name__ == "__main__":
-    command_line(__file__, __doc__, HEADER, lines)
+    command_line(__spec__.name, __doc__, HEADER, lines)

@@ -19,9 +19,14 @@ def read(name: str):
 
 
 def write(name: str, value):
-    """Put `value` into results/NAME.json, which is whole whenever the process ends."""
+    """Put `value` into results/NAME.json."""
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.json"
+    write_json(FOLDER / f"{name}.json", value)
+
+
+def write_json(path: Path, value):
+    """The old file or the new one is there whole, whenever the process ends."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    partial.write_text(text, encoding="utf-8", newline="\n")
     os.replace(partial, path)

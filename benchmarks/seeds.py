@@ -1,7 +1,7 @@
 """The three recipes with three seeds each: mean and spread of what they reach.
 
-    python benchmarks/seeds.py
-    python benchmarks/seeds.py --write     # keeps the rows in results/seeds.json as they come
+    python -m benchmarks.seeds
+    python -m benchmarks.seeds --write     # keeps the rows in results/seeds.json as they come
 
 A row that results/seeds.json has for the same book and the very same recipe is not run again, so an
 interrupted run goes on where it was; --fresh runs all nine, as is needed when the code of training
@@ -12,29 +12,34 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
 import statistics
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from blg561.language_model import books, checkpoints, recipes, training
+from benchmarks import results
+from benchmarks.leaderboard.parts import describe
+from blg561.language_model import books, checkpoints, experiment, training
+from blg561.language_model.recipes import ASSIGNMENT, Recipe
 
 SEEDS = (0, 1, 2)
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "seeds.json"
+TITLES = {
+    "rnn": "RNN",
+    "rnn_clipped": "RNN, gradient clipped",
+    "lstm": "LSTM",
+}
 
 
-def run(recipe: recipes.Recipe, book: str) -> dict:
+def run(recipe: Recipe, book: str) -> dict:
     """Carry out one training; the row that describes it."""
-    trainset, validset = recipes.build_datasets(recipe, books.find(book))
+    trainset, validset = experiment.build_datasets(recipe, books.find(book))
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         start = time.perf_counter()
-        _, log = recipes.run(recipe, trainset, validset, folder=folder)
+        _, log = experiment.run(recipe, trainset, validset, folder=folder)
         seconds = time.perf_counter() - start
         precision = checkpoints.load(Path(folder) / f"{recipe.name}.pt")["precision"]
     loss = log["validation_loss"][-1]
@@ -49,20 +54,25 @@ def run(recipe: recipes.Recipe, book: str) -> dict:
         "precision": precision,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "recipe": asdict(recipe),
+        "recipe": describe(recipe),
     }
 
 
 def read() -> list[dict]:
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    return results.read("seeds") or []
 
 
-def write(rows: list[dict]):
-    """All rows, so that the file is whole whenever the process ends."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    partial = RESULTS.with_suffix(".partial")
-    partial.write_text(json.dumps(rows, indent=2) + "\n")
-    os.replace(partial, RESULTS)
+def of(book: str) -> list[dict]:
+    return [row for row in read() if row["book"] == book]
+
+
+def by_recipe(rows: list[dict]) -> dict[str, list[float]]:
+    """The perplexities of each recipe's runs."""
+    return {name: [row["perplexity"] for row in rows if row["name"] == name] for name in ASSIGNMENT}
+
+
+def versions(rows: list[dict]) -> str:
+    return "torch " + " and ".join(sorted({row["torch"] for row in rows}))
 
 
 def key(row: dict) -> tuple:
@@ -76,9 +86,8 @@ def table(rows: list[dict]) -> str:
         "| precision | threads |",
         "| --- | ---: | ---: | ---: | ---: | --- | --- |",
     ]
-    for name in recipes.RECIPES:
+    for name, perplexities in by_recipe(rows).items():
         mine = [row for row in rows if row["name"] == name]
-        perplexities = [row["perplexity"] for row in mine]
         cells = [
             name,
             len(mine),
@@ -103,25 +112,24 @@ def main():
 
     stored = {key(row): row for row in read()}
     rows = []
-    for recipe in recipes.RECIPES.values():
+    for recipe in ASSIGNMENT.values():
         for seed in SEEDS:
             recipe = replace(recipe, seed=seed)
             known = stored.get((arguments.book, recipe.name, seed))
-            if known and known["recipe"] == asdict(recipe) and not arguments.fresh:
+            if known and known["recipe"] == describe(recipe) and not arguments.fresh:
                 row, origin = known, "stored"
             else:
                 row, origin = run(recipe, arguments.book), "new"
                 stored[key(row)] = row
                 if arguments.write:
-                    write(list(stored.values()))
+                    results.write("seeds", list(stored.values()))
             rows.append(row)
             print(
                 f"{recipe.name}, seed {seed}: perplexity {row['perplexity']:.1f}, "
                 f"{row['seconds']:.0f} s ({origin})",
                 file=sys.stderr,
             )
-    versions = " and ".join(sorted({row["torch"] for row in rows}))
-    print(f"{books.CATALOGUE[arguments.book].title}, torch {versions}\n\n{table(rows)}")
+    print(f"{books.CATALOGUE[arguments.book].title}, {versions(rows)}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

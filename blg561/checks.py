@@ -1,7 +1,11 @@
 """Checks: of a gradient against finite differences, and of a reader's answer in a lesson."""
 
 import copy
-import reprlib
+import dis
+import inspect
+import re
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -73,24 +77,45 @@ def compare(name, ours, reference):
 NOT_ANSWERED = "not answered yet"
 CORRECT = "correct"
 
+tries = Counter()  # of each question, how many wrong answers have been given in this session
+
+
+class Wrong(Exception):
+    """What is off with an answer, in words that do not tell the right one."""
+
+
+class WrongKind(Wrong):
+    """The answer is not of the kind that is asked for: no hint to the question would help."""
+
 
 def check(question, answer, *given):
     """Prints whether `answer` is right, and if not, what is off and a hint. It never raises.
 
-    question: the number of a question in `blg561.answers.QUESTIONS`, such as "RNN.1". An unknown
+    A second wrong answer is told the second hint, and so on. An answer of another kind than the one
+    asked for, such as a string for a number, is told so, without a hint.
+
+    question: the number of a question in `blg561.answers.QUESTIONS`, such as "01.1". An unknown
         one is the lesson's mistake, and a ValueError.
     given: what the question's `expected` needs to compute the right answer, if it is a function.
     """
     if question not in QUESTIONS:
         raise ValueError(f"no question {question!r}, there are: {', '.join(QUESTIONS) or 'none'}")
     asked = QUESTIONS[question]
-    verdict = _judge(asked, answer, given)
-    print(f"{question}: {verdict}")
-    if asked.hint and verdict not in (CORRECT, NOT_ANSWERED):
-        print(f"Hint: {asked.hint}")
+    try:
+        print(f"{question}: {_judge(asked, answer, given)}")
+    except WrongKind as fault:
+        print(f"{question}: {fault}")
+    except Wrong as fault:
+        print(f"{question}: {fault}")
+        hints = (asked.hint,) if isinstance(asked.hint, str) else asked.hint
+        hints = [hint for hint in hints if hint]
+        if hints:
+            print(f"Hint: {hints[min(tries[question], len(hints) - 1)]}")
+        tries[question] += 1
 
 
 def _judge(asked, answer, given):
+    """CORRECT or NOT_ANSWERED; raises Wrong with what is off."""
     if _is_blank(answer):
         return NOT_ANSWERED
     if asked.cases:
@@ -98,94 +123,194 @@ def _judge(asked, answer, given):
     try:
         expected = asked.expected(*given) if callable(asked.expected) else asked.expected
     except Exception as error:
-        return f"cannot be checked with these values: {_describe(error)}"
-    return _fault(answer, expected, asked.rtol) or CORRECT
+        raise WrongKind(f"cannot be checked with these values: {_describe(error)}") from None
+    _compare(answer, expected, asked)
+    return CORRECT
 
 
 def _judge_function(asked, answer):
     if not callable(answer):
-        return f"expected a function, got {type(answer).__name__}"
+        raise WrongKind(f"expected a function, got {type(answer).__name__}")
+    if _has_no_body(answer):
+        return NOT_ANSWERED
     for case in asked.cases:
-        where = f"for the arguments {reprlib.repr(case)}"
+        where = f", for\n{_as_code(asked.expected, case)}"
         expected = asked.expected(*copy.deepcopy(case))
         try:
             returned = answer(*copy.deepcopy(case))
         except Exception as error:
-            return f"your function raised {_describe(error)}, {where}"
+            raise Wrong(f"your function raised {_describe(error)}{where}") from None
+        if returned is None:
+            raise WrongKind("your function returned None: does it end without a `return`?")
         if _is_blank(returned):
             return NOT_ANSWERED
-        fault = _fault(returned, expected, asked.rtol)
-        if fault:
-            return f"{fault}, {where}"
+        try:
+            _compare(returned, expected, asked)
+        except Wrong as fault:
+            raise type(fault)(f"{fault}{where}") from None
     return CORRECT
 
 
-def _fault(answer, expected, rtol):
-    """What is off with `answer`, in words that do not tell `expected`; "" if nothing is."""
+def _has_no_body(function):
+    """Whether there is nothing in a function but `...`, `pass`, a constant or a docstring."""
+    trivial = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
+    code = getattr(function, "__code__", None)
+    if code is None or any(step.opname not in trivial for step in dis.get_instructions(code)):
+        return False
+    constants = [step.argval for step in dis.get_instructions(code) if "CONST" in step.opname]
+    return all(constant is None or constant is ... for constant in constants)
+
+
+def _as_code(function, arguments):
+    """The arguments of a call as lines that can be pasted into a cell: `x = np.array(...)`."""
+    names = inspect.signature(function).parameters
+    return "\n".join(
+        f"{name} = {_literal(value)}" for name, value in zip(names, arguments, strict=False)
+    )
+
+
+def _literal(value):
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    with np.printoptions(floatmode="unique", threshold=value.size + 1, linewidth=90):
+        text = f"np.{value!r}"
+    return re.sub(r"\b(inf|nan)\b", r"np.\1", text)
+
+
+def _compare(answer, expected, asked):
+    """Raises Wrong or WrongKind where `answer` is not `expected`."""
     if isinstance(expected, tuple | list):
-        return _fault_of_items(answer, expected, rtol)
-    if isinstance(expected, set | frozenset):
-        return _fault_of_set(answer, expected)
-    if isinstance(expected, str):
-        if not isinstance(answer, str):
-            return f"expected a string, got {type(answer).__name__}"
-        return "" if _plain(answer) == _plain(expected) else "not right"
-    if isinstance(expected, bool | np.bool_):
+        _compare_items(answer, expected, asked)
+    elif isinstance(expected, set | frozenset):
+        _compare_sets(answer, expected, asked.choices)
+    elif isinstance(expected, str):
+        _compare_strings(answer, expected, asked.choices)
+    elif isinstance(expected, bool | np.bool_):
         if not isinstance(answer, bool | np.bool_):
-            return f"expected True or False, got {type(answer).__name__}"
-        return "" if answer == expected else "not right"
-    return _fault_of_numbers(answer, np.asarray(expected), rtol)
+            raise WrongKind(f"expected True or False, got {type(answer).__name__}")
+        if answer != expected:
+            raise Wrong("not right")
+    else:
+        _compare_numbers(answer, np.asarray(expected), asked)
 
 
-def _fault_of_items(answer, expected, rtol):
-    if not isinstance(answer, tuple | list):
-        return f"expected a tuple of {len(expected)}, got {type(answer).__name__}"
+def _compare_items(answer, expected, asked):
+    if not isinstance(answer, tuple | list | np.ndarray):
+        raise WrongKind(f"expected a tuple of {len(expected)}, got {type(answer).__name__}")
+    if isinstance(answer, np.ndarray) and not answer.ndim:
+        raise WrongKind(f"expected a tuple of {len(expected)}, got one number")
     if len(answer) != len(expected):
-        return f"expected a tuple of {len(expected)}, got one of {len(answer)}"
-    for number, (item, right) in enumerate(zip(answer, expected, strict=True), start=1):
-        fault = _fault(item, right, rtol)
-        if fault:
-            return f"item {number}: {fault}"
-    return ""
+        raise WrongKind(f"expected a tuple of {len(expected)}, got one of {len(answer)}")
+    faults, kind = [], WrongKind
+    for number, (item, right) in enumerate(zip(answer, expected, strict=True)):
+        name = _name(asked, number)
+        if _is_blank(item):
+            faults.append(f"{name}: {NOT_ANSWERED}")
+            continue
+        try:
+            _compare(item, right, replace(asked, items=()))
+        except Wrong as fault:
+            faults.append(f"{name}: {fault}")
+            if not isinstance(fault, WrongKind):
+                kind = Wrong
+    if faults:
+        right_ones = len(expected) - len(faults)
+        tail = f" ({right_ones} of {len(expected)} right)" if right_ones else ""
+        raise kind("; ".join(faults) + tail)
 
 
-def _fault_of_set(answer, expected):
-    if not isinstance(answer, set | frozenset | tuple | list):
-        return f"expected a set of strings, got {type(answer).__name__}"
+def _name(asked, number):
+    return asked.items[number] if asked.items else f"item {number + 1}"
+
+
+def _compare_strings(answer, expected, choices):
+    if not isinstance(answer, str):
+        raise WrongKind(f"expected a string, got {type(answer).__name__}")
+    if len(expected) == 1:
+        answer = _letter(answer, choices)
+    if _plain(answer) != _plain(expected):
+        raise Wrong("not right")
+
+
+def _compare_sets(answer, expected, choices):
+    letters = all(len(item) == 1 for item in expected)
+    if letters and isinstance(answer, str):
+        answer = LETTER.findall(answer.casefold())
+    if not isinstance(answer, set | frozenset | tuple | list | np.ndarray):
+        raise WrongKind(f"expected a set of strings, got {type(answer).__name__}")
     if not all(isinstance(item, str) for item in answer):
-        return "expected a set of strings, got other things in it"
-    came = {_plain(item) for item in answer}
+        raise WrongKind("expected a set of strings, got other things in it")
+    came = {_letter(item, choices) if letters else _plain(item) for item in answer}
     right = {_plain(item) for item in expected}
-    if came == right:
-        return ""
-    return f"{len(came - right)} of yours do not belong, {len(right - came)} are missing"
+    if came != right:
+        raise Wrong(f"{len(came - right)} of yours do not belong, {len(right - came)} are missing")
 
 
-def _fault_of_numbers(answer, expected, rtol):
+LETTER = re.compile(r"(?<![^\W_])[^\W\d_](?![^\W_])")  # one that stands alone: (b), b., **b**
+
+
+def _letter(text, choices):
+    """The letter that a reader means by "b", "(b)", "**b**" or "line b"."""
+    found = set(LETTER.findall(text.casefold()))
+    meant = found & set(choices) if choices else found
+    if len(meant) == 1:
+        return meant.pop()
+    among = f" from {choices[0]} to {choices[-1]}" if choices else ""
+    if len(found) == 1:
+        raise WrongKind(f"there is no choice {found.pop()!r}, expected a letter{among}")
+    raise WrongKind(f"expected one letter{among}, got {text!r}")
+
+
+def _compare_numbers(answer, expected, asked):
     wanted = f"an array of shape {expected.shape}" if expected.ndim else "a number"
     try:
         numbers = np.asarray(answer)
     except Exception:
-        return f"expected {wanted}, got {type(answer).__name__}"
+        raise WrongKind(f"expected {wanted}, got {type(answer).__name__}") from None
     if numbers.dtype.kind not in "iuf" and numbers.dtype != expected.dtype:
         array = isinstance(answer, np.ndarray)
-        return f"expected {wanted}, got {numbers.dtype if array else type(answer).__name__}"
+        came = numbers.dtype if array else type(answer).__name__
+        raise WrongKind(f"expected {wanted}, got {came}")
     if numbers.shape != expected.shape:
-        return f"expected {wanted}, got shape {numbers.shape}"
+        raise WrongKind(f"expected {wanted}, got shape {numbers.shape}")
     if np.array_equal(numbers, expected):
-        return ""
+        return
     if not np.isfinite(numbers).all():
-        return "not finite (nan or infinity)"
+        raise Wrong("not finite (nan or infinity)")
+    numbers, expected = numbers.astype(float), expected.astype(float)
     with np.errstate(invalid="ignore"):  # expected may be infinite
-        error = rel_error(numbers.astype(float), expected.astype(float))
-    if error <= rtol:
-        return ""
-    if expected.ndim:
-        return f"the largest relative error is {error:.1e}, at most {rtol:.0e} is right"
-    return "too large" if numbers > expected else "too small"
+        error = rel_error(numbers, expected)
+        if error <= asked.rtol:
+            return
+        if not expected.ndim:
+            raise Wrong(_too(numbers, expected))
+        if expected.ndim == 1 and isinstance(asked.expected, np.ndarray):  # a list of answers
+            raise Wrong(_faults_of_list(numbers, expected, asked))
+        off = np.abs(numbers - expected) / np.maximum(1e-8, np.abs(numbers) + np.abs(expected))
+    place = ", ".join(map(str, np.unravel_index(np.argmax(off), off.shape)))
+    raise Wrong(
+        f"the largest relative error is {error:.1e}, at [{place}]; "
+        f"at most {asked.rtol:.0e} is right"
+    )
+
+
+def _faults_of_list(numbers, expected, asked):
+    return "; ".join(
+        f"{_name(asked, number)}: {_too(came, right)}"
+        for number, (came, right) in enumerate(zip(numbers, expected, strict=True))
+        if rel_error(came, right) > asked.rtol
+    )
+
+
+def _too(number, expected):
+    return "too large" if number > expected else "too small"
 
 
 def _is_blank(answer):
+    if isinstance(answer, tuple | list) and len(answer):
+        return all(map(_is_blank, answer))
     return answer is None or answer is ...
 
 

@@ -772,3 +772,65 @@ def gru_cell() -> Diagram:
     ]:
         diagram.label(x, y, note, size=9.5, align="left")
     return diagram
+
+
+def gru_unrolled() -> Diagram:
+    """Three steps of the GRU, the state's own way through the mixtures apart from all other ways.
+
+    The gradients run against the arrows: along the top each step multiplies by its update gate, and
+    what comes back through the gates and the candidate joins it.
+    """
+    alt = (
+        "Three steps of the gated recurrent unit. The states form a straight path along which each "
+        "step multiplies by its update gate and adds its share of the candidate. Below, a box for "
+        "each step makes the gates and the candidate from the input and the state before. The "
+        "gradients run backwards: along the states they meet the update gates alone, and from each "
+        "box below a second arrow comes back to the state before."
+    )
+    diagram = Diagram(WIDTH, 392, alt)
+    steps, pitch = 3, 204
+    gradient_y, state_y, box_y, x_y = 330, 246, 140, 72
+    state_line, gradient = {"color": BLUE, "width": 3}, {"color": VERMILION, "width": 3}
+
+    before = diagram.box(28, state_y, 38, 28, "$h_0$", color=BLUE)
+    before_dh = diagram.box(28, gradient_y, 38, 28, "$dh_0$", color=VERMILION)
+    branch = before.right[0] + 16, state_y
+    for step, middle in enumerate(132 + pitch * np.arange(steps), start=1):
+        inner = diagram.box(middle, box_y, 104, 44, "gates,\ncandidate", size=10, color=ORANGE)
+        x = diagram.box(middle, x_y, 38, 28, f"$x_{step}$")
+        keep = diagram.operator(middle - 24, state_y, "⊙")
+        add = diagram.operator(middle + 28, state_y, "+")
+        state = diagram.box(middle + 100, state_y, 38, 28, f"$h_{step}$", color=BLUE)
+        dh = diagram.box(state.x, gradient_y, 44, 28, f"$dh_{step}$", color=VERMILION)
+        scale = diagram.operator(keep.x, gradient_y, "⊙")
+
+        diagram.dot(*branch, color=BLUE)
+        diagram.arrow(before.right, keep.left, **state_line)
+        diagram.arrow(branch, (branch[0], box_y), inner.left, color=BLUE)
+        diagram.arrow(x.top, inner.bottom)
+        diagram.arrow((keep.x, inner.top[1]), keep.bottom)
+        diagram.arrow((add.x, inner.top[1]), add.bottom)
+        diagram.arrow(keep.right, add.left, **state_line)
+        diagram.arrow(add.right, state.left, **state_line)
+        diagram.arrow(dh.left, scale.right, **gradient)
+        diagram.arrow(scale.left, before_dh.right, **gradient)
+        back_x = branch[0] - 12
+        diagram.arrow(
+            (inner.left[0], box_y - 14), (back_x, box_y - 14), (back_x, gradient_y - 16),
+            color=VERMILION, dashed=True,
+        )  # fmt: skip
+        for x_of_note, y, note in [
+            (scale.x - 14, gradient_y + 22, "z"),
+            (keep.x - 14, state_y - 30, "z"),
+            (add.x + 8, state_y - 44, "(1 − z)\n⊙ candidate"),
+        ]:
+            diagram.label(x_of_note, y, note, size=9.5, align="left")
+        before, before_dh = state, dh
+        branch = state.right[0] + 16, state_y
+    for y, note, color in [
+        (374, "The gradient's direct path meets the update gates z and nothing else", VERMILION),
+        (34, "Dashed: what comes back through the candidate and through the two gates", VERMILION),
+        (14, "gates, candidate: made from $x_t$ and $h_{t-1}$, the same parameters each time", INK),
+    ]:
+        diagram.label(8, y, note, size=10, color=color, align="left")
+    return diagram

@@ -28,12 +28,14 @@ TESTS = {
     "layer/feedforward_layers.py": "feedforward_layers",
     "layer/language_model.py": "layer_language_model",
     "language_model/books.py": "books",
+    "language_model/gutenberg.py": "books editions",
     "language_model/dataset.py": "dataset",
     "language_model/models.py": "models",
-    "language_model/training.py": "training",
+    "language_model/softmax.py": "softmax",
+    "language_model/training.py": "training softmax",
     "language_model/checkpoints.py": "checkpoints training",
     "language_model/recipes.py": "recipes experiment",
-    "language_model/experiment.py": "experiment",
+    "language_model/experiment.py": "experiment softmax",
     "language_model/generation.py": "generation",
     "language_model/scoring.py": "scoring",
     "language_model/ngrams.py": "ngrams",
@@ -41,14 +43,19 @@ TESTS = {
     "language_model/conversion.py": "layer_language_model",
     "language_model/practice.py": "practice",
     "__main__.py": "command_line",
+    "commands/options.py": "command_line",
+    "commands/train.py": "command_line",
+    "commands/generate.py": "command_line",
 }
 
 RECURRENT = "layer/recurrent_layers.py"
 FEEDFORWARD = "layer/feedforward_layers.py"
 NUMPY_MODEL = "layer/language_model.py"
 BOOKS = "language_model/books.py"
+GUTENBERG = "language_model/gutenberg.py"
 DATASET = "language_model/dataset.py"
 MODELS = "language_model/models.py"
+SOFTMAX = "language_model/softmax.py"
 TRAINING = "language_model/training.py"
 CHECKPOINTS = "language_model/checkpoints.py"
 RECIPES = "language_model/recipes.py"
@@ -154,14 +161,21 @@ FAULTS = [
           'content.replace(b"\\r\\n", b"\\n")', "content"),
     Fault(BOOKS, "a book of any size is accepted",
           "if not SIZES[0] <= size / book.size <= SIZES[1]:", "if False:"),
-    Fault(BOOKS, "captions of illustrations are read", "BRACKETED.sub(_heading_within, story)",
+    Fault(BOOKS, "another edition from an address of the known one is kept",
+          "if edition is Edition.OTHER and address in book.known_addresses:", "if False:"),
+    Fault(BOOKS, "Project Gutenberg's edition comes first",
+          "for address in (*book.known_addresses, *book.addresses):",
+          "for address in (*book.addresses, *book.known_addresses):"),
+    Fault(GUTENBERG, "captions of illustrations are read", "BRACKETED.sub(_heading_within, story)",
           "story"),
-    Fault(BOOKS, "footnotes are read", "if notes := FOOTNOTES.search(story):",
+    Fault(GUTENBERG, "footnotes are read", "if notes := FOOTNOTES.search(story):",
           "if notes := None:"),
-    Fault(BOOKS, "a file cut off before its end is a text",
+    Fault(GUTENBERG, "a file cut off before its end is a text",
           "if start is None or end is None or end.start() < start.end():",
           "if start is None or end is not None and end.start() < start.end():"),
-    Fault(BOOKS, "a byte order mark is a part of the first word", '.removeprefix("\\ufeff")', ""),
+    Fault(GUTENBERG, "a byte order mark is a part of the first word", '.removeprefix("\\ufeff")', ""),
+    Fault(GUTENBERG, "the printer's name is read", "IMPRINT.fullmatch(last)", "False"),
+    Fault(GUTENBERG, "chapter IV is chapter 6", "-value if value < follower else value", "value"),
     Fault(DATASET, "U+2018 is not mapped", '{"‘": "\'", "’"', '{"’"'),
     Fault(DATASET, "capitals are other words", "text.translate(PLAIN_QUOTES).lower()",
           "text.translate(PLAIN_QUOTES)"),
@@ -210,12 +224,23 @@ FAULTS = [
     Fault(MODELS, "the bias starts from the counts without one added",
           "torch.log((counts + 1) / (counts + 1).sum())",
           "torch.log((counts + 1e-3) / (counts + 1e-3).sum())"),
+    # the sampled softmax
+    Fault(SOFTMAX, "a drawn word stands for itself alone", "= (V - frequent) / drawn", "= 1.0"),
+    Fault(SOFTMAX, "the target counts twice",
+          "logits.masked_fill(candidates == target[:, None], -torch.inf)", "logits"),
+    Fault(SOFTMAX, "the frequent words are left to chance", "frequent = words // 2",
+          "frequent = 0"),
+    Fault(TRAINING, "the softmax is never sampled", "if sampled_words is None:\n",
+          "if True:\n"),
+    Fault(EXPERIMENT, "the recipe's words in the softmax are ignored",
+          "sampled_words=recipe.sampled_words,", "sampled_words=None,"),
+
     # training
     Fault(TRAINING, "the gradient is never clipped",
           "limit = clip_val if grad_clip else math.inf", "limit = math.inf"),
     Fault(TRAINING, "an infinite gradient norm is accepted",
-          "if not (math.isfinite(norm) and is_bearable(loss, logits.shape[-1])):",
-          "if math.isnan(norm) or not is_bearable(loss, logits.shape[-1]):"),
+          "if not (math.isfinite(norm) and is_bearable(loss,",
+          "if not (not math.isnan(norm) and is_bearable(loss,"),
     Fault(TRAINING, "a hopeless loss is accepted", "loss < HOPELESS * math.log(max(ntoken, 2))",
           "math.isfinite(loss)"),
     Fault(TRAINING, "a validation loss that is no number is accepted",
@@ -259,7 +284,7 @@ FAULTS = [
     Fault(TRAINING, "the network ends with its last weights and not with their mean",
           "model.load_state_dict(average.module.state_dict())", "pass"),
     Fault(TRAINING, "an existing file is written over",
-          "if path.exists() and not (resume or overwrite):", "if False:"),
+          "check_place(path, resume, overwrite)\n", "check_place(path, resume, True)\n"),
     Fault(TRAINING, "random numbers start anew after an interruption",
           'torch.set_rng_state(found["random_state"].cpu())', "pass"),
     Fault(TRAINING, "the optimiser starts anew after an interruption",
@@ -360,5 +385,18 @@ FAULTS = [
           "(square / len(dataloader)).sqrt()", "(square / len(dataloader))"),
     Fault(SYSTEMS, "all parts of a mixture weigh alike",
           "else [float(w) for w in weights]", "else [1 / len(parts)] * len(parts)"),
+    # the command line
+    Fault("__main__.py", "a fault of ours reads as the user's",
+          "return 2 if isinstance(error, InputError) else 3", "return 2"),
+    Fault("commands/options.py", "--device is ignored",
+          'return wanted or ("cuda" if has_cuda else "cpu")',
+          'return "cuda" if has_cuda else "cpu"'),
+    Fault("commands/train.py", "--overwrite is ignored",
+          "overwrite=arguments.overwrite,", "overwrite=False,"),
+    Fault("commands/train.py", "--precision is ignored", "precision=arguments.precision,",
+          'precision="auto",'),
+    Fault("commands/generate.py", "--seed is ignored", "seed=arguments.seed,", "seed=None,"),
+    Fault("commands/generate.py", "--top-p is ignored", "top_p=arguments.top_p,", "top_p=None,"),
+    # the practice corpus
     Fault(PRACTICE, "a flatter Zipf's law", "1 / (rank + 2) for rank", "1 / (rank + 20) for rank"),
 ]  # fmt: skip

@@ -9,7 +9,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from blg561.language_model import books, practice
 from blg561.language_model.books import CATALOGUE, BookError, BookUnavailable, Edition
@@ -282,13 +284,13 @@ def test_a_heading_drawn_as_an_illustration_is_kept_and_other_captions_are_not(t
 
 def test_headings_have_one_spelling(tmp_path):
     numerals = {2: "II.", 4: "IV", 9: "IX.", 14: "XIV.", 40: "XL.", 61: "LXI.", 99: "XCIX."}
-    story = "Chapter I. Oil\n\nOf Chapter II. much was said.\n\n" + "".join(
+    story = "Chapter I. Oil\n\nMuch was said of Chapter II.\n\n" + "".join(
         f"{word} {numeral}\n\nThe lamp burned.\n\n"
         for word, numeral in zip(["CHAPTER", "Chapter"] * 4, numerals.values(), strict=False)
     )
     text = books.read_text(write(tmp_path / "book.txt", as_published(story).encode()))
     first, second, *rest = text.strip().split("\n\n")
-    assert (first, second) == ("Chapter I. Oil", "Of Chapter II. much was said.")
+    assert (first, second) == ("Chapter I. Oil", "Much was said of Chapter II.")
     assert rest[::2] == [f"Chapter {number}" for number in numerals]
 
 
@@ -300,6 +302,7 @@ def test_headings_have_one_spelling(tmp_path):
         ("\n\nTHE END\n\nLAMP PRESS, TOWN\n", "\n\nTHE END"),
         ("\n\nTHE END\n", "\n\nTHE END"),
         ("\n\nThe Press was silent.\n", "\n\nThe Press was silent."),
+        ("\n\nIt said: PRESS HERE.\n", "\n\nIt said: PRESS HERE."),
     ],
 )
 def test_the_printers_line_does_not_belong_to_the_story(tmp_path, ending, kept):
@@ -342,6 +345,7 @@ def test_a_path_of_ones_own_text_stands_for_a_key(folder, tmp_path, monkeypatch,
         ("my.txt", STORY.encode("utf-16-be"), "my.txt is UTF-16 .*: expected UTF-8"),
         ("my.txt", HTML, "HTML page"),
         ("https://example.org/my.txt", None, "path of a file, got the address https://example"),
+        ("folder/none", None, "no such file: folder/none"),
         ("folder.d", None, "folder.d cannot be read: Is a directory"),
         ("pride_and_prejudice", None, "unknown book 'pride_and_prejudice'"),
     ],
@@ -575,3 +579,10 @@ def test_the_known_edition_has_the_tokens_of_the_catalogue(edition):
 
     book, path = edition
     assert len(tokenize(books.read_text(path))) == book.tokens
+
+
+def test_the_library_that_fetches_warns_of_nothing_in_a_notebook():
+    source = "from blg561.language_model.books import import_pooch\nimport_pooch().__name__"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    (output,) = NotebookClient(notebook, kernel_name="python3").execute().cells[0].outputs
+    assert output.data["text/plain"] == "'pooch'"

@@ -1,12 +1,14 @@
 """Gradient checks against derivatives by hand, and what a reader's answer is told."""
 
 import copy
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blg561 import checks
 from blg561.answers import QUESTIONS, Question
 from blg561.checks import check, compare, grad_check, rel_error
 
@@ -115,19 +117,21 @@ def test_compare_prints_a_row(capsys, ours, reference, row):
 
 @pytest.fixture
 def told(monkeypatch, capsys):
-    """told(answer, expected, ...) is what `check` prints for a question with that answer."""
+    """told(answer, expected, ...) is what `check` prints for it, but for number and hint."""
 
     def ask(answer, expected, *given, **arguments):
-        question = Question(expected, **({"hint": "Look again."} | arguments))
-        monkeypatch.setitem(QUESTIONS, "RNN.1", question)
-        assert check("RNN.1", answer, *given) is None
-        lines = capsys.readouterr().out.splitlines()
-        right_or_blank = lines[0] in ("RNN.1: correct", "RNN.1: not answered yet")
-        assert lines[1:] == ([] if right_or_blank else ["Hint: Look again."])
-        assert lines[0].startswith("RNN.1: ")
-        return lines[0].removeprefix("RNN.1: ")
+        monkeypatch.setitem(QUESTIONS, "01.1", Question(expected, hint="Look again.", **arguments))
+        assert check("01.1", answer, *given) is None
+        said = capsys.readouterr().out.removesuffix("\n")
+        assert said.startswith("01.1: ")
+        return said.removeprefix("01.1: ").removesuffix("\nHint: Look again.")
 
     return ask
+
+
+class Odd:
+    def __array__(self, *_, **__):
+        raise RuntimeError
 
 
 @pytest.mark.parametrize(
@@ -140,11 +144,13 @@ def told(monkeypatch, capsys):
         (1.0000000001, 1),
         (True, True),
         (np.True_, True),
-        (" B ", "b"),
+        (" Forget ", "forget"),
         ({"Forget", "input"}, {"input", "forget"}),
         (["input", "forget"], {"input", "forget"}),
-        (("a", "B"), ("A", "b")),
+        (np.array(["input", "forget"]), {"input", "forget"}),
+        (("one", "Two"), ("One", "two")),
         ((2, 3), (2, 3)),
+        (np.array([2, 3]), (2, 3)),
         ([[1.0, 2.0]], np.array([[1, 2]])),
         (np.array([0.0, np.inf]), np.array([0.0, np.inf])),
         ((np.ones(2), np.ones((2, 3))), (np.ones(2), np.ones((2, 3)))),
@@ -155,10 +161,41 @@ def test_a_right_answer_is_told_so(told, answer, expected):
 
 
 @pytest.mark.parametrize(
+    "answer", ["b", " B ", "(b)", "b.", "b)", "**b**", "`b`", "line b", "Answer: B!"]
+)
+def test_a_letter_may_wear_any_dress(told, answer):
+    assert told(answer, "b", choices="abc") == "correct"
+    assert told(answer, "b") == "correct"
+    assert told(answer, "c", choices="abc") == "not right"
+    assert told([answer, "(c)"], {"c", "b"}, choices="abc") == "correct"
+
+
+@pytest.mark.parametrize("answer", ["a, c", "ac".upper().replace("", " "), "**a** and **c**"])
+def test_letters_may_come_in_one_string(told, answer):
+    assert told(answer, {"c", "a"}, choices="abc") == "correct"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("e", "there is no choice 'e', expected a letter from a to c"),
+        ("line e", "there is no choice 'e', expected a letter from a to c"),
+        ("a or b", "expected one letter from a to c, got 'a or b'"),
+        ("the second", "expected one letter from a to c, got 'the second'"),
+        ("", "expected one letter from a to c, got ''"),
+        (2, "expected a string, got int"),
+    ],
+)
+def test_what_is_none_of_the_letters_is_told_so(told, answer, said):
+    assert told(answer, "b", choices="abc") == said
+
+
+@pytest.mark.parametrize(
     ("answer", "expected", "said"),
     [
         (None, 3, "not answered yet"),
         (..., 3, "not answered yet"),
+        ((None, ...), (2, 3), "not answered yet"),
         (4, 3, "too large"),
         (-4, 3, "too small"),
         (3, np.inf, "too small"),
@@ -169,23 +206,62 @@ def test_a_right_answer_is_told_so(told, answer, expected):
         ([[1], [1, 2]], 3, "expected a number, got list"),
         (False, True, "not right"),
         (1, True, "expected True or False, got int"),
-        ("a", "b", "not right"),
-        (2, "b", "expected a string, got int"),
+        ("input", "forget", "not right"),
+        (2, "forget", "expected a string, got int"),
         ({"a", "c"}, {"a", "b", "d"}, "1 of yours do not belong, 2 are missing"),
         ({1}, {"a"}, "expected a set of strings, got other things in it"),
-        ("a", {"a"}, "expected a set of strings, got str"),
-        (("a", "b"), ("b", "a"), "item 1: not right"),
-        ((2, 4), (2, 3), "item 2: too large"),
+        ("one", {"one", "two"}, "expected a set of strings, got str"),
+        (("one", "two"), ("two", "two"), "item 1: not right (1 of 2 right)"),
+        ((2, 4), (2, 3), "item 2: too large (1 of 2 right)"),
+        ((2, None), (2, 3), "item 2: not answered yet (1 of 2 right)"),
         ((2,), (2, 3), "expected a tuple of 2, got one of 1"),
         (2, (2, 3), "expected a tuple of 2, got int"),
+        (np.array(2), (2, 3), "expected a tuple of 2, got one number"),
+        (
+            (np.ones(2), 4),
+            (np.ones(3), 3),
+            "item 1: expected an array of shape (3,), got shape (2,); item 2: too large",
+        ),
         (np.zeros(3), np.zeros(4), "expected an array of shape (4,), got shape (3,)"),
         (3, np.zeros(4), "expected an array of shape (4,), got shape ()"),
         (np.zeros(4, complex), np.zeros(4), "expected an array of shape (4,), got complex128"),
-        ([1, 3], np.array([1, 1]), "the largest relative error is 5.0e-01, at most 1e-06 is right"),
+        ([1, 3, 0], np.array([1, 1, 1]), "item 2: too large; item 3: too small"),
+        (
+            [[1, 3]],
+            np.array([[1, 1]]),
+            "the largest relative error is 5.0e-01, at [0, 1]; at most 1e-06 is right",
+        ),
+        (Odd(), 3, "expected a number, got Odd"),
+        (Odd(), np.zeros(2), "expected an array of shape (2,), got Odd"),
     ],
 )
 def test_a_wrong_answer_is_told_what_is_off(told, answer, expected, said):
     assert told(answer, expected) == said
+
+
+def test_an_item_is_called_by_its_name(told):
+    said = told((2, 4), (2, 3), items=("c", "h"))
+    assert said == "h: too large (1 of 2 right)"
+    assert told([2, 4], np.array([2, 3]), items=("c", "h")) == "h: too large"
+
+
+def test_hints_come_one_after_the_other_and_not_for_another_kind_of_answer(monkeypatch, capsys):
+    monkeypatch.setitem(QUESTIONS, "01.1", Question(3, hint=("First.", "Second.")))
+    monkeypatch.setattr(checks, "tries", Counter())
+    for answer in (None, 4, "x", 5, [3], 6, 3):
+        check("01.1", answer)
+    assert capsys.readouterr().out.splitlines() == [
+        "01.1: not answered yet",
+        "01.1: too large",
+        "Hint: First.",
+        "01.1: expected a number, got str",
+        "01.1: too large",
+        "Hint: Second.",
+        "01.1: expected a number, got shape (1,)",
+        "01.1: too large",
+        "Hint: Second.",
+        "01.1: correct",
+    ]
 
 
 def test_tolerance_is_the_question_s_own(told):
@@ -201,25 +277,57 @@ def test_expected_may_be_computed_from_what_the_lesson_gives(told):
     assert said.startswith("cannot be checked with these values: TypeError (unsupported operand")
 
 
+def minus(first, second):
+    return first - second
+
+
 CASES = ((1, 2), (5, 3))
 
 
 def test_a_function_is_compared_on_every_case(told):
-    assert told(lambda a, b: a - b, np.subtract, cases=CASES) == "correct"
-    said = told(lambda a, b: abs(a - b), np.subtract, cases=CASES)
-    assert said == "too large, for the arguments (1, 2)"
-    said = told(lambda a, b: -1, np.subtract, cases=CASES)
-    assert said == "too small, for the arguments (5, 3)"
-    assert told(lambda a, b: None, np.subtract, cases=CASES) == "not answered yet"
-    assert told(3, np.subtract, cases=CASES) == "expected a function, got int"
+    assert told(lambda a, b: a - b, minus, cases=CASES) == "correct"
+    said = told(lambda a, b: abs(a - b), minus, cases=CASES)
+    assert said == "too large, for\nfirst = 1\nsecond = 2"
+    said = told(lambda a, b: -1, minus, cases=CASES)
+    assert said == "too small, for\nfirst = 5\nsecond = 3"
+    assert told(3, minus, cases=CASES) == "expected a function, got int"
+
+
+def empty(a, b): ...
+
+
+def only_a_docstring(a, b):
+    """Nothing yet."""
+
+
+def forgot(a, b):
+    a - b
+
+
+@pytest.mark.parametrize("function", [empty, only_a_docstring, lambda a, b: ...])
+def test_a_function_without_a_body_is_not_answered_yet(told, function):
+    assert told(function, minus, cases=CASES) == "not answered yet"
+
+
+def test_a_forgotten_return_is_named(told):
+    said = "your function returned None: does it end without a `return`?"
+    assert told(forgot, minus, cases=CASES) == said
+
+
+def test_the_arguments_that_fail_can_be_pasted(told):
+    case = (np.array([[1 / 3, np.inf]]), (np.arange(2), np.float64(0.5)), "x")
+    said = told(lambda *_: 4, lambda a, b, c: 3, cases=(case,))
+    pasted = {}
+    exec(said.removeprefix("too large, for\n"), {"np": np}, pasted)
+    np.testing.assert_array_equal(pasted["a"], case[0])
+    np.testing.assert_array_equal(pasted["b"][0], case[1][0])
+    assert (pasted["b"][1], pasted["c"]) == (0.5, "x")
 
 
 def test_what_the_reader_s_function_raises_is_reported(told):
     said = told(lambda a, b: a / (a - 5), lambda a, b: -0.25, cases=CASES)
-    assert said == (
-        "your function raised ZeroDivisionError (division by zero), for the arguments (5, 3)"
-    )
-    said = told(lambda a: a, np.subtract, cases=CASES)
+    assert said == ("your function raised ZeroDivisionError (division by zero), for\na = 5\nb = 3")
+    said = told(lambda a: a, minus, cases=CASES)
     assert said.startswith("your function raised TypeError (")
 
 
@@ -235,22 +343,15 @@ def test_a_function_that_changes_its_arguments_spoils_no_other_check(told):
     np.testing.assert_array_equal(case[0], 1)
 
 
-def test_an_odd_answer_is_reported_not_raised(told):
-    class Odd:
-        def __array__(self, *_, **__):
-            raise RuntimeError
-
-    assert told(Odd(), 3) == "expected a number, got Odd"
-    assert told(Odd(), np.zeros(2)) == "expected an array of shape (2,), got Odd"
-
-
 def test_an_unknown_question_is_the_lesson_s_mistake():
-    with pytest.raises(ValueError, match=r"no question 'RNN\.99'"):
-        check("RNN.99", 3)
+    with pytest.raises(ValueError, match=r"no question '01\.99'"):
+        check("01.99", 3)
 
 
-def test_the_registered_questions_can_be_checked():
-    for number, question in QUESTIONS.items():
-        assert isinstance(question, Question), number
-        for case in question.cases:
-            question.expected(*copy.deepcopy(case))
+@pytest.mark.parametrize("number", QUESTIONS)
+def test_a_question_has_what_it_needs(number):
+    question = QUESTIONS[number]
+    for case in question.cases:
+        question.expected(*copy.deepcopy(case))
+    letters = question.expected if isinstance(question.expected, str | set) else ""
+    assert set(letters) <= set(question.choices or letters)

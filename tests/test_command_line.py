@@ -726,6 +726,10 @@ def test_the_prompt_is_what_a_file_holds_or_the_most_frequent_word(speaker, caps
     assert said == generated(capsys, *model, "--prompt", "the boat, the captain")
     counts = Counter(word for word in tokenize(practice.text(3000)) if word.isalpha())
     assert tokenize(generated(capsys, *model))[0] == counts.most_common(1)[0][0]
+    contents = checkpoints.load(speaker)
+    contents["lexicon"] = [",", *(word for word in contents["lexicon"] if word != ",")]
+    checkpoints.save(speaker, contents)
+    assert tokenize(generated(capsys, *model))[0] == counts.most_common(1)[0][0]
 
 
 @pytest.mark.parametrize(

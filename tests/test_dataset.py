@@ -21,6 +21,11 @@ def test_tokens_are_lower_case_words_and_six_marks():
     assert " ".join(tokenize(text)) == expected
 
 
+@pytest.mark.parametrize("apostrophe", ["'", "\u2018", "\u2019"])
+def test_a_word_keeps_its_apostrophe_however_it_was_set(apostrophe):
+    assert tokenize(f"O{apostrophe}Neill {apostrophe}tis") == ["o'neill", "tis"]
+
+
 @given(st.text(alphabet="aB1'’_- .,;:!?\n\r“é", max_size=60))
 def test_tokenising_tokens_changes_nothing(text):
     tokens = tokenize(text)

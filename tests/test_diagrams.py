@@ -23,6 +23,7 @@ from blg561.diagrams import (
     Diagram,
     encoder_decoder,
     gru_cell,
+    gru_unrolled,
     language_model_unrolled,
     lstm_cell,
     lstm_unrolled,
@@ -43,6 +44,7 @@ CELLS = {
     "LSTM cell": lstm_cell,
     "LSTM unrolled": lstm_unrolled,
     "GRU cell": gru_cell,
+    "GRU unrolled": gru_unrolled,
 }
 DRAWINGS = {
     **CELLS,

@@ -1,6 +1,7 @@
 """The list of faults keeps to the package; `make mutants` finds out whether each is noticed."""
 
 import ast
+from functools import cache
 
 import pytest
 
@@ -8,17 +9,18 @@ from tests.faults import FAULTS, TESTS
 from tools.mutants import ROOT, files_of
 
 
-def source(fault):
-    return (ROOT / "blg561" / fault.file).read_text(encoding="utf-8")
+@cache
+def source(file):
+    text = (ROOT / "blg561" / file).read_text(encoding="utf-8")
+    return text, ast.dump(ast.parse(text))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.file} {fault.name}")
 def test_a_fault_can_be_put_in(fault):
     """Its place is there, once, and what comes in its stead is Python, but another program."""
-    text = source(fault)
+    text, program = source(fault.file)
     assert text.count(fault.old) == 1
-    changed = ast.parse(text.replace(fault.old, fault.new))
-    assert ast.dump(changed) != ast.dump(ast.parse(text))
+    assert ast.dump(ast.parse(text.replace(fault.old, fault.new))) != program
 
 
 def test_every_fault_has_its_tests_and_no_two_are_the_same():

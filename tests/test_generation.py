@@ -20,8 +20,13 @@ TO_WORD = dict(enumerate(WORDS))
 
 @pytest.fixture
 def model():
-    torch.manual_seed(3)
-    return RNNModel(len(WORDS), 8, 8, 1, dropout=0.5)
+    """Weights so large that each word and each state before it makes a difference."""
+    torch.manual_seed(6)
+    model = RNNModel(len(WORDS), 8, 8, 1, dropout=0.5)
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -1, 1)
+    torch.nn.init.zeros_(model.output.bias)
+    return model
 
 
 def sample(model, data="the garden", len_hist=2, len_gen=12, **options):
@@ -43,6 +48,7 @@ def test_words_are_drawn_from_the_output_distribution(model):
 def test_each_word_is_read_back(model):
     """Greedy text equals the arg-max chain of whole-prefix forward passes."""
     words = sample(model, len_gen=8, top_k=1)
+    assert len(set(words)) > 2
     prefix = [0, 1]
     for word in words:
         with torch.no_grad():
@@ -61,6 +67,9 @@ def test_a_seed_repeats_the_text_and_leaves_the_global_state_alone(model):
 
 
 def test_only_the_last_words_are_history(model):
+    for weights in model.parameters():
+        weights.data *= 20  # so that what was read shows in what is said
+    assert sample(model, "ships .", seed=1) != sample(model, "the garden", seed=1)
     long = sample(model, "ships . ships the garden", len_hist=2, seed=1)
     assert long == sample(model, ["the", "garden"], seed=1)
     assert long == sample(model, torch.tensor([5, 0, 1]), seed=1)
@@ -120,6 +129,13 @@ def test_top_p_keeps_the_fewest_words_that_reach_p(logits, top_p):
     assert kept.sum() >= top_p - 1e-5
     assert kept.sum() - kept.min() < top_p + 1e-5
     assert torch.allclose(p[p > 0], kept / kept.sum(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("top_p", "kept"), [(0.25, 1), (0.5, 2), (0.75, 3), (1, 4)])
+def test_the_word_that_reaches_top_p_exactly_is_the_last_one(top_p, kept):
+    """Of four words with a quarter each; a quarter has no rounding."""
+    p = distribution(torch.zeros(4), top_p=top_p)
+    assert sorted(p.tolist()) == [0] * (4 - kept) + [pytest.approx(1 / kept)] * kept
 
 
 def test_unknown_prompt_word_names_the_closest(model):

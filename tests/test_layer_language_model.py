@@ -114,6 +114,32 @@ def test_float32_stays_float32(cell):
     assert {array.dtype for array in arrays} == {np.dtype(np.float32)} == {loss.dtype}
 
 
+@all_cells
+def test_dropout_follows_the_embedding_and_every_recurrent_layer(cell):
+    """The logits in training, layer by layer, with the masks drawn again from their seeds."""
+    model = build(cell, dropout=0.5)
+    x, _, state = batch(model)
+    for seed, dropout in enumerate(model.dropouts):
+        dropout.rng = np.random.default_rng(seed)
+    logits, _ = model.forward(x, state, training=True)
+
+    def drop(seed, h):
+        return h * (np.random.default_rng(seed).random((3, 1, h.shape[2])) < 0.5) / 0.5
+
+    hidden = drop(0, model.embedding.W[x])
+    for number, layer in enumerate(model.layers):
+        hidden = drop(number + 1, layer.forward(hidden, *(part[number] for part in state)))
+    np.testing.assert_allclose(logits, hidden @ model.output.W + model.output.b, atol=1e-12)
+
+
+def test_the_output_layer_starts_as_narrow_as_the_embedding():
+    model = NumpyLanguageModel(200, 30, 30, rng=0)
+    for W in (model.embedding.W, model.output.W):
+        assert 0.099 < np.abs(W).max() <= 0.1
+        assert abs(W.std() - 0.1 / 3**0.5) < 0.002
+    assert not model.output.b.any()
+
+
 # The state goes on
 
 

@@ -9,7 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blg561.language_model.ngrams import KneserNey, Uniform, discounts
+from blg561.language_model.ngrams import (
+    KneserNey,
+    OnlineKneserNey,
+    Uniform,
+    Unseen,
+    discounts,
+    unseen_mass,
+)
 from blg561.language_model.systems import System
 
 A, B, C, D = range(4)
@@ -150,8 +157,38 @@ def test_uniform():
     assert system.score(tensor([1, 2, 3])).tolist() == pytest.approx([math.log(8)] * 2)
 
 
+@pytest.mark.parametrize("block", [1, 7])
+def test_counts_that_go_on_are_those_of_training_and_all_finished_blocks(block):
+    """Against a model that is counted anew, before each word, on what was known then."""
+    training, read = random_text(60, 9), random_text(40, 9, seed=1)
+    predicted = OnlineKneserNey(training, 9, 3, block).predict(read).distributions
+    for t in range(len(read)):
+        known = torch.cat([training, read[: t - t % block]])
+        expected = KneserNey(known, 9, 3).predict(read[: t + 1]).distributions[-1]
+        np.testing.assert_allclose(predicted[t], expected, rtol=1e-12)
+
+
+def test_the_words_that_training_never_showed_share_all_of_their_distribution():
+    system = Unseen(tensor([3, 0, 1, 0, 1]))
+    p = system.predict(tensor([0, 1])).distributions
+    assert p.tolist() == [[0, 0.5, 0, 0.5, 0]] * 2
+
+
+def test_the_mass_of_new_words_is_that_of_words_which_were_new_once():
+    """In a text whose every word is drawn alike, about as often as a new one really comes next."""
+    assert unseen_mass(tensor([3, 0, 1, 0, 1])) == pytest.approx(2 / 5)
+    draws = torch.randint(1000, (400, 1001), generator=torch.Generator().manual_seed(0))
+    new = [(row[-1] not in row[:-1]) for row in draws]
+    mass = [unseen_mass(torch.bincount(row[:-1], minlength=1000)) for row in draws]
+    assert np.mean(mass) == pytest.approx(np.mean(new), abs=0.06)
+
+
 def test_unusable_input_is_refused():
     text = tensor([0, 1, 2])
+    with pytest.raises(ValueError, match="block must be at least 1, got 0"):
+        OnlineKneserNey(text, 3, 1, block=0)
+    with pytest.raises(ValueError, match="words that training never showed, got none"):
+        Unseen(tensor([1, 2]))
     for order in (0, -1):
         with pytest.raises(ValueError, match=f"order must be at least 1, got {order}"):
             KneserNey(text, 3, order)

@@ -30,6 +30,7 @@ PARTS = {
     "blg561/errors.py": "",
     "blg561/__main__.py": "lm",
     "blg561/commands/": "lm",
+    "blg561/assignment/": "dev",  # a teacher's tools
     "blg561/language_model/": "lm",
     "blg561/": "lessons",
     "notebooks/": "lessons",
@@ -42,12 +43,16 @@ PARTS = {
 # plugins of pytest, or are found by name.
 NOT_IMPORTED = {
     "ipykernel",
-    "jupyter-server-mathjax",
     "jupyterlab",
     "jupytext",
     "nbval",
     "pytest-xdist",
     "ruff",
+    "sphinx",
+    "sphinx-copybutton",
+    "sphinx-mathjax-offline",
+    "myst-nb",
+    "pydata-sphinx-theme",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 

@@ -65,6 +65,19 @@ def test_conda_users_get_the_versions_of_requirements():
     assert from_pip.split("\n") == ["      - -r requirements.txt", "      - -e .", ""]
 
 
+# Style
+
+
+def test_docstrings_have_no_underlined_sections():
+    """They are prose, and `name: meaning` lines, as in blg561/layer/layer.py."""
+    underlined = re.compile(
+        r"^ *(?:Parameters|Returns|Raises|Notes|Examples)\n *-{3,}", re.MULTILINE
+    )
+    for folder in ("blg561", "tools", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not underlined.search(path.read_text(encoding="utf-8")), path
+
+
 # The repository's address
 
 OURS = re.compile(

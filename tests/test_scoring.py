@@ -66,8 +66,9 @@ def test_words_that_the_network_does_not_know_are_left_out_and_counted(
     assert f"{changed} validation tokens are other words" in score["protocol"]["lexicon"]
 
 
-def test_a_book_in_other_words_is_refused(network, tmp_path):
+@pytest.mark.parametrize("text", ["quite another book in other words altogether .", "w1 w2 x y z"])
+def test_a_book_in_other_words_is_refused(network, tmp_path, text):
     other = tmp_path / "other.txt"
-    other.write_text("quite another book in other words altogether . " * 50)
+    other.write_text(f"{text} " * 50)
     with pytest.raises(InputError, match="expected a text in the words of this network"):
         scoring.score(*network, other)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from blg561.language_model import systems
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 from blg561.language_model.models import GatedModel, RNNModel
-from blg561.language_model.ngrams import KneserNey, Uniform
+from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Uniform, Unseen
 from blg561.language_model.systems import (
     Cache,
     DynamicEvaluation,
@@ -65,7 +65,11 @@ def everything():
 
 SYSTEMS = {
     "uniform": lambda: Uniform(V),
+    "unseen words": lambda: Interpolation(
+        [Uniform(V), Unseen((torch.arange(V) < 9).long())], [0.9, 0.1]
+    ),
     "Kneser-Ney": kneser_ney,
+    "Kneser-Ney, online": lambda: OnlineKneserNey(random_words(99, seed=5), V, 3, block=7),
     "RNN": lambda: Network(network("rnn")),
     "LSTM": lambda: Network(network()),
     "GRU": lambda: Network(network("gru")),
@@ -266,6 +270,18 @@ def test_no_other_weights_score_better_than_the_best(weights, seed):
     assert sum(best) == pytest.approx(1, abs=1e-12) and min(best) >= 0
     low, high = sorted(weights)
     assert loss(best) <= loss([low, high - low, 1 - high]) + 1e-5
+
+
+def test_the_best_weights_are_found_where_the_way_is_long():
+    """One part says 1/2 always, the other 0.7 for 35 words in a hundred and 0.4 for the rest.
+
+    With the weight w of the second, a word has 0.5 (1 + 0.4 w) or 0.5 (1 - 0.2 w). The loss is
+    lowest where 0.35 · 0.4 / (1 + 0.4 w) = 0.65 · 0.2 / (1 - 0.2 w), at w = 1/8. The parts are so
+    alike that each round comes only one hundredth nearer.
+    """
+    second = torch.tensor([0.7] * 35 + [0.4] * 65, dtype=torch.float64)
+    weights = best_weights([-torch.full_like(second, 0.5).log(), -second.log()])
+    assert weights == pytest.approx([7 / 8, 1 / 8], abs=0.01)
 
 
 def test_unusable_weights_and_parts_are_refused():

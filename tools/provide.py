@@ -7,7 +7,6 @@ command line write it, or NAME.pt in --folder. What is written is described in
 
 import argparse
 import hashlib
-import json
 import platform
 import sys
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import results
 from blg561.language_model import (
     books,
     checkpoints,
@@ -63,8 +63,7 @@ def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "history": log,
     }
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    target.with_suffix(".json").write_text(text, encoding="utf-8")
+    results.write_json(target.with_suffix(".json"), card)
     return card
 
 

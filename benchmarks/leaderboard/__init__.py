@@ -15,7 +15,8 @@ What is measured, of every word of the validation part given all that is before 
   The system is the same: it reads the text as it is, and nothing is trained anew.
 
 Only words before it can have a say in the score of a word, with one exception: the lexicon is that
-of the whole book, so that a system knows which words will come that training does not have.
+of the whole book, so that a system knows which words may come that training does not have, and
+that no others will.
 
 From data to the table: `parts` says what a system can be made of, `rows` which systems there are;
 `text` reads a book, `networks` trains, `scores` scores and mixes, `files` keeps what took long,

@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.leaderboard import files, text
-from benchmarks.leaderboard.parts import describe
-from blg561.language_model import checkpoints, experiment
+from benchmarks.leaderboard.parts import Provided, describe
+from blg561.language_model import checkpoints, experiment, pretrained, recipes
+from blg561.language_model.checkpoints import CheckpointError
+from blg561.language_model.dataset import Dataset
 from blg561.language_model.models import LanguageModel
 from blg561.language_model.recipes import Recipe
 from blg561.language_model.systems import gradient_scale
@@ -30,18 +32,32 @@ def network_file(recipe: Recipe, book: str) -> Path:
 
 
 @functools.lru_cache(maxsize=4)
-def trained(recipe: Recipe, book: str) -> LanguageModel:
+def trained(recipe: Recipe | Provided, book: str) -> LanguageModel:
+    if isinstance(recipe, Provided):
+        return provided(recipe, book)
     folder = network_file(recipe, book).parent
     with files.locked(folder / "lock"):
         return train(recipe, book, folder)
 
 
-def precision(recipe: Recipe, book: str) -> str:
+def provided(recipe: Provided, book: str) -> LanguageModel:
+    """Raises CheckpointError where the package has no such network, or with another lexicon."""
+    model, lexicon = pretrained.load(book, recipe.name)
+    if lexicon != Dataset(1, text.find(book)).unique_data:
+        raise CheckpointError(f"{recipe.name} on {book} has its lexicon in another order")
+    return model
+
+
+def precision(recipe: Recipe | Provided, book: str) -> str:
+    """That of the training."""
+    if isinstance(recipe, Provided):
+        return pretrained.card(book, recipe.name)["precision"]
     return checkpoints.load(network_file(recipe, book))["precision"]
 
 
 @functools.lru_cache(maxsize=4)
-def training_scale(recipe: Recipe, book: str) -> list[torch.Tensor]:
-    datasets = experiment.build_datasets(recipe, text.find(book))
-    loader, _ = experiment.build_loaders(recipe, *datasets)
+def training_scale(recipe: Recipe | Provided, book: str) -> list[torch.Tensor]:
+    batches = recipes.find(recipe.name) if isinstance(recipe, Provided) else recipe
+    datasets = experiment.build_datasets(batches, text.find(book))
+    loader, _ = experiment.build_loaders(batches, *datasets)
     return gradient_scale(trained(recipe, book), loader)

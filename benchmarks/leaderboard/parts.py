@@ -39,12 +39,34 @@ class NGramPart(Part):
 
 
 @dataclass(frozen=True)
+class OnlineNGramPart(Part):
+    """The same with counts that go on while it reads."""
+
+    cost: ClassVar[float] = 1e-7
+
+    order: int
+    block: int = 500
+
+
+@dataclass(frozen=True)
+class UnseenPart(Part):
+    """The words that training never showed, all alike: what the lexicon of the whole book tells."""
+
+
+@dataclass(frozen=True)
+class Provided:
+    """In place of a recipe: the network of that recipe which comes with the package."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class NetworkPart(Part):
     """A network, its weights fixed."""
 
     cost: ClassVar[float] = 2e-8
 
-    recipe: Recipe
+    recipe: Recipe | Provided
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,7 @@ class DynamicPart(Part):
 
     cost: ClassVar[float] = 2e-7
 
-    recipe: Recipe
+    recipe: Recipe | Provided
     learning_rate: tuple[float, ...] = (5e-5, 1e-4, 2e-4, 4e-4)
     epsilon: float = 2e-5
     decay: float = 0.0
@@ -81,8 +103,13 @@ class CachePart(Part):
 
 
 def describe(value):
-    """`value` as JSON has it: dataclasses with the name of their class, tuples as lists."""
+    """`value` as JSON has it: dataclasses with the name of their class, tuples as lists.
+
+    A field that is None is left out: a setting that recipes are given later and that says None of
+    an older one leaves the stored descriptions true.
+    """
     if is_dataclass(value):
         named = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
-        return {"kind": type(value).__name__, **named}
+        said = {name: item for name, item in named.items() if item is not None}
+        return {"kind": type(value).__name__, **said}
     return [describe(item) for item in value] if isinstance(value, tuple) else value

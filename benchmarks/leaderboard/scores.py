@@ -23,14 +23,16 @@ from benchmarks.leaderboard.parts import (
     DynamicPart,
     NetworkPart,
     NGramPart,
+    OnlineNGramPart,
     Part,
     UniformPart,
+    UnseenPart,
     describe,
 )
 from benchmarks.leaderboard.rows import Row
 from benchmarks.leaderboard.text import Text, read_text
 from blg561.language_model import checkpoints
-from blg561.language_model.ngrams import KneserNey, Uniform
+from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Uniform, Unseen
 from blg561.language_model.systems import (
     BLOCK,
     Cache,
@@ -54,9 +56,22 @@ def _(part: UniformPart, book):
 
 
 @system.register
+def _(part: UnseenPart, book):
+    text = read_text(book)
+    return Unseen(torch.bincount(text.training, minlength=text.ntoken))
+
+
+@system.register
 def _(part: NGramPart, book):
     text = read_text(book)
     return KneserNey(text.training, text.ntoken, part.order)
+
+
+@system.register
+def _(part: OnlineNGramPart, book):
+    text = read_text(book)
+    # the validation part begins with the last word of the training part
+    return OnlineKneserNey(text.training[:-1], text.ntoken, part.order, part.block)
 
 
 @system.register
@@ -175,6 +190,8 @@ def build(row: Row) -> dict:
         "systems": describe(row.systems),
         "results": results,
         "precision": sorted({networks.precision(recipe, row.book) for recipe in row.recipes()}),
+        "lexicon": text.ntoken,
+        "unseen_in_lexicon": (~text.seen).sum().item(),
         "unseen_words": round((~text.seen[text.targets]).double().mean().item(), 5),
         "seconds": round(time.perf_counter() - start, 1),
         "torch": torch.__version__,
@@ -183,15 +200,20 @@ def build(row: Row) -> dict:
 
 def measure(parts: tuple[Part, ...], book: str) -> dict:
     """What one system reaches, with the settings and weights chosen for it."""
-    text = read_text(book)
-    scores = [scores_of(part, book) for part in parts]
-    weights = best_weights([s.whole[: text.half] for s in scores])
-    whole, unk = (mix(kind, weights) for kind in zip(*scores, strict=True))
+    scores, weights = mixed(parts, book)
     return {
-        **figures(Scores(whole, unk), text),
+        **figures(scores, read_text(book)),
         "weights": [round(weight, 5) for weight in weights],
         "settings": [choose(part, book) for part in parts],
     }
+
+
+def mixed(parts: tuple[Part, ...], book: str) -> tuple[Scores, list[float]]:
+    """Scores of the mixture, and its weights, which are best on the first half."""
+    scores = [scores_of(part, book) for part in parts]
+    half = read_text(book).half
+    weights = best_weights([s.whole[:half] for s in scores])
+    return Scores(*(mix(kind, weights) for kind in zip(*scores, strict=True))), weights
 
 
 def figures(scores: Scores, text: Text) -> dict:

@@ -68,13 +68,18 @@ def table(rows: list[dict]) -> str:
     titles = {(row.book, row.name): row.title for row in ROWS}
     parts = []
     for book, mine in by_book(rows).items():
-        parts.append(
-            f"**{CATALOGUE[book].title}** ({mine[0]['unseen_words']:.1%} of the validation "
-            "words never occur in training)"
-        )
+        parts.append(about(book, mine[0]))
         lines = (line(titles[book, row["name"]], row["results"]) for row in mine)
         parts.append("\n".join([HEADER, *lines]))
     return "\n\n".join(parts)
+
+
+def about(book: str, row: dict) -> str:
+    return (
+        f"**{CATALOGUE[book].title}** (lexicon of {row['lexicon']:,} words, of which "
+        f"{row['unseen_in_lexicon']:,} never occur in training; they are {row['unseen_words']:.1%} "
+        "of the validation part)"
+    )
 
 
 def line(title: str, results: list[dict]) -> str:

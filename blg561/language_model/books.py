@@ -26,6 +26,7 @@ import re
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -249,9 +250,18 @@ def _own_folder() -> Path:
     checkout = Path(__file__).parents[2]
     if (checkout / "pyproject.toml").is_file():
         return checkout / "data"
-    import pooch  # slow to import, and only a few callers need it
+    return Path(import_pooch().os_cache("blg561"))
 
-    return Path(pooch.os_cache("blg561"))
+
+def import_pooch():
+    """pooch, which takes a while to import, and which only a few callers need.
+
+    It looks for progress bars, and in a notebook without ipywidgets warns that it finds none.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import pooch
+    return pooch
 
 
 def _accept(path: Path, book: Book) -> Path:
@@ -367,9 +377,9 @@ def _by_hand(book: Book) -> str:
 
 def _retrieve(address: str, workspace: Path) -> Path:
     """One file, with new tries only where a server has an error of its own (HTTP 5xx)."""
-    import pooch
     import requests
 
+    pooch = import_pooch()
     downloader = pooch.HTTPDownloader(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
     for pause in (*PAUSES, None):
         try:

@@ -5,7 +5,6 @@ Editions differ in what stands before and after the story, in their headings and
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 from pathlib import Path
@@ -77,7 +76,7 @@ def read(path: str | os.PathLike) -> bytes:
 
 def decode(content: bytes, name: str) -> str:
     """Text with "\\n" line ends. Raises BookError, which calls the file `name`, as `read_text`."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+    if b"\0" in content:  # half of the bytes of a space, in UTF-16
         raise BookError(f"{name} is UTF-16 or no text at all: expected UTF-8; save it as UTF-8")
     try:
         text = content.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")

@@ -1,4 +1,7 @@
-"""What a network has to beat: the uniform distribution and n-grams with Kneser-Ney smoothing."""
+"""What a network has to beat: the uniform distribution and n-grams with Kneser-Ney smoothing.
+
+Beside them `Unseen`, which is no model of the language: it says what the lexicon gives away.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,41 @@ class Uniform(System):
     def predict(self, words):
         uniform = torch.full((len(words), self.ntoken), 1 / self.ntoken, dtype=torch.float64)
         return Prediction(uniform)
+
+
+class Unseen(System):
+    """The words that training never showed, all with the same probability, and no others.
+
+    It uses that the lexicon is that of the whole book: such a word *must* come in the validation
+    part, or it would not be in there. Mixed with another system with the weight `unseen_mass`, it
+    shows how much of that system's loss this knowledge takes away.
+
+    counts: int64 (V,), how often each word of the lexicon occurs in training.
+
+    Raises ValueError where every word does.
+    """
+
+    def __init__(self, counts: torch.Tensor):
+        unseen = counts == 0
+        if not unseen.any():
+            raise ValueError("expected a lexicon with words that training never showed, got none")
+        self.ntoken = len(counts)
+        self.distribution = unseen.double() / unseen.sum()
+
+    def reset(self):
+        pass
+
+    def predict(self, words):
+        return Prediction(self.distribution.repeat(len(words), 1))
+
+
+def unseen_mass(counts: torch.Tensor) -> float:
+    """The probability that the next word is a new one, by Good (1953), from counts (V,).
+
+    It is the share of the text that consists of words which occur once in it: each of these was
+    new when it came, had the text before it been the whole rest.
+    """
+    return ((counts == 1).sum() / counts.sum()).item()  # (BT.7)
 
 
 @dataclass(frozen=True)
@@ -118,6 +156,52 @@ class KneserNey(System):
             gram = level.find(context, words, self.ntoken)
             yield context, gram
             context = np.concatenate([[-1], gram[:-1]])
+
+
+class OnlineKneserNey(System):
+    """Kneser-Ney n-grams whose counts go on while they read.
+
+    After every `block` words that were read the model is that of the training text followed by all
+    of these: counts, discounts and shares anew. Nothing is learned from a word before it was
+    predicted.
+
+    text: int64 (n,), the training text. A text that is read goes on where it ends: leave out its
+        last word if the text begins with that, as the validation part of a `Dataset` does.
+    ntoken, order: as for `KneserNey`.
+    block: words from one counting to the next.
+
+    Raises ValueError as `KneserNey`, and for a block below 1.
+    """
+
+    def __init__(self, text: torch.Tensor, ntoken: int, order: int = 5, block: int = 100):
+        if block < 1:
+            raise ValueError(f"block must be at least 1, got {block}")
+        self.text, self.ntoken, self.order, self.block = text.cpu(), ntoken, order, block
+        self.start = KneserNey(self.text, ntoken, order)
+        self.reset()
+
+    def reset(self):
+        self.ngrams = self.start
+        self.ngrams.reset()
+        self.read, self.uncounted = self.text, 0
+
+    def predict(self, words):
+        distributions = []
+        while len(words):
+            if self.uncounted == self.block:
+                self._count()
+            space = self.block - self.uncounted
+            piece, words = words[:space], words[space:]
+            distributions.append(self.ngrams.predict(piece).distributions)
+            self.read = torch.cat([self.read, piece.cpu()])
+            self.uncounted += len(piece)
+        return Prediction(torch.cat(distributions))
+
+    def _count(self):
+        past = self.ngrams.past
+        self.ngrams = KneserNey(self.read, self.ntoken, self.order)
+        self.ngrams.past = past
+        self.uncounted = 0
 
 
 def count(words: np.ndarray, ntoken: int, order: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,0 +1,139 @@
+"""How much the rows of the first table owe to the pages that they were scored on.
+
+    python -m benchmarks.leaderboard.bootstrap            # shows results/bootstrap.json
+    python -m benchmarks.leaderboard.bootstrap --write    # measures: about ten minutes on one core
+
+A circular block bootstrap (Politis and Romano 1992) over the validation part: texts as long as it
+are put together from blocks of 500 successive words that start anywhere, the score of each word
+staying what it is. An interval has 95 of 100 of them in it. The gain of one row over another is
+taken on the same blocks, so that a hard page, which is hard for both, does not count.
+
+The intervals are over text alone: one network, seed 0 as it comes with the package, with the
+settings that results/leaderboard.json has for that seed. Mixture weights are fitted once, on the
+first half of the part as it is. How much seeds matter is said in results/leaderboard.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks import results
+from benchmarks.leaderboard import rows, scores, table
+from benchmarks.leaderboard.parts import Part, Provided
+
+BOOK = "pride_prejudice"
+BLOCK, DRAWS, SEED = 500, 10_000, 0
+# each with the row that it is compared with
+ROWS = {
+    "kneser_ney_5": "unigram",
+    "averaged": "kneser_ney_5",
+    "with_uniform": "averaged",
+    "with_kneser_ney": "averaged",
+    "with_cache": "averaged",
+    "dynamic": "averaged",
+    "all_one": "dynamic",
+}
+
+
+def of_seed_0(row: rows.Row) -> tuple[Part, ...]:
+    """The row's first system, with the provided network and the settings that were chosen."""
+    chosen = table.find_stored(row)["results"][0]["settings"]
+    provided = {}
+    for part, settings in zip(row.systems[0], chosen, strict=True):
+        changes = {name: (value,) for name, value in settings.items()}
+        if hasattr(part, "recipe"):
+            changes["recipe"] = Provided(part.recipe.name)
+        if hasattr(part, "base"):
+            changes["base"] = provided[part.base]
+        provided[part] = replace(part, **changes)
+    return tuple(provided.values())
+
+
+def block_sums(values: np.ndarray, block: int) -> np.ndarray:
+    """For each place of the text (n,) the sum of the block that starts there, the end joined on."""
+    around = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: block - 1]]))])
+    return around[block:] - around[:-block]
+
+
+def drawn_means(values: np.ndarray, block: int, draws: int, seed: int) -> np.ndarray:
+    """The mean of `values` (n,) in each drawn text; with one seed they are the same texts."""
+    blocks = math.ceil(len(values) / block)
+    starts = np.random.default_rng(seed).integers(0, len(values), (draws, blocks))
+    return block_sums(values, block)[starts].sum(axis=1) / (blocks * block)
+
+
+def interval(values: np.ndarray) -> list[float]:
+    """From the 2.5th to the 97.5th percentile of the drawn means."""
+    return np.percentile(drawn_means(values, BLOCK, DRAWS, SEED), [2.5, 97.5]).tolist()
+
+
+def measure() -> dict:
+    named = {row.name: row for row in rows.ROWS if row.book == BOOK}
+    nats, found = {}, []
+    for name in dict.fromkeys([*ROWS.values(), *ROWS]):
+        whole, weights = scores.mixed(of_seed_0(named[name]), BOOK)
+        nats[name] = whole.whole.numpy()
+        weights = [round(weight, 5) for weight in weights]
+        found.append({"name": name, **figures(nats[name]), "weights": weights})
+        scores.say(f"{name}: {found[-1]}")
+    gains = [
+        {"name": name, "over": other, **gain(nats[name], nats[other])}
+        for name, other in ROWS.items()
+    ]
+    settings = {"book": BOOK, "block": BLOCK, "draws": DRAWS, "seed": SEED}
+    return {**settings, "rows": found, "gains": gains}
+
+
+def figures(nats: np.ndarray) -> dict:
+    return {
+        "perplexity": round(math.exp(nats.mean()), 2),
+        "interval": [round(math.exp(bound), 2) for bound in interval(nats)],
+    }
+
+
+def gain(nats: np.ndarray, other: np.ndarray) -> dict:
+    """In nats a word; above 0 where the row is the better one."""
+    difference = other - nats
+    return {
+        "nats": round(difference.mean(), 4),
+        "interval": [round(bound, 4) for bound in interval(difference)],
+    }
+
+
+def markdown(measured: dict) -> str:
+    titles = {row.name: row.plain_title for row in rows.ROWS if row.book == measured["book"]}
+    gains = {found["name"]: found for found in measured["gains"]}
+    lines = [
+        "| system | perplexity | 95 % interval over text | gain over | nats a word "
+        "| 95 % interval over text |",
+        "| --- | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for row in measured["rows"]:
+        low, high = row["interval"]
+        cells = [titles[row["name"]], f"{row['perplexity']:.1f}", f"{low:.1f} to {high:.1f}"]
+        if row["name"] in gains:
+            found = gains[row["name"]]
+            low, high = found["interval"]
+            cells += [titles[found["over"]], f"{found['nats']:.3f}", f"{low:.3f} to {high:.3f}"]
+        else:
+            cells += ["", "", ""]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true", help="measure and keep the results")
+    if parser.parse_args().write:
+        results.write("bootstrap", measure())
+    print(markdown(results.read("bootstrap")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Write results/README.md, and the table of README.md, from the files in results/.
+
+python -m benchmarks.page
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+from statistics import mean
+
+from benchmarks import language_model, results, seeds
+from benchmarks.leaderboard import bootstrap, spread, table
+from benchmarks.leaderboard.rows import ROWS
+from blg561.language_model.books import CATALOGUE
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, README = ROOT / "results" / "README.md", ROOT / "README.md"
+TEMPLATE = Path(__file__).with_suffix(".md")
+MARKED = re.compile("(?<=<!-- python -m benchmarks.page -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
+BOOK = "pride_prejudice"
+# rows of the leaderboard that the table of README.md has beside the assignment's three networks
+SHORT = ("uniform", "kneser_ney_5", "averaged", "all_one", "all_three")
+
+
+def page() -> str:
+    """The text of results/README.md."""
+    rows, nine = table.read(), seeds.of(BOOK)
+    peer, pages = results.read("language_model"), results.read("bootstrap")
+    singles = spread.networks_of(BOOK)
+    low, high = spread.spread(singles[0], singles)
+    template = string.Template(TEMPLATE.read_text(encoding="utf-8"))
+    return template.substitute(
+        lexicon=f"{rows[0]['lexicon']:,}",
+        unseen=rows[0]["unseen_in_lexicon"],
+        seeds=seeds.table(nine),
+        seeds_versions=seeds.versions(nine),
+        threads=peer["threads"],
+        torch=peer["torch"],
+        language_model=language_model.table(peer["runs"], peer["target"]),
+        ratio=language_model.ratio(peer["runs"], peer["target"]),
+        spread=f"{(high - low) / 2:.1f}",
+        leaderboard=table.table(rows),
+        draws=f"{pages['draws']:,}",
+        block=pages["block"],
+        bootstrap=bootstrap.markdown(pages),
+    )
+
+
+def short_table() -> str:
+    """The table of README.md: the assignment's networks, and what stands above and below them."""
+    found = {seeds.TITLES[name]: values for name, values in seeds.by_recipe(seeds.of(BOOK)).items()}
+    asked = dict.fromkeys(found, CATALOGUE[BOOK].target_perplexity)
+    for row in ROWS:
+        if row.book == BOOK and row.name in SHORT:
+            found[row.plain_title] = [
+                run["perplexity"] for run in table.find_stored(row)["results"]
+            ]
+    lines = [
+        "| *Pride and Prejudice* | validation perplexity | the assignment asks for |",
+        "| --- | ---: | ---: |",
+    ]
+    for title, values in sorted(found.items(), key=lambda item: -mean(item[1])):
+        lines.append(f"| {title} | {mean(values):.1f} | {asked.get(title, '')} |")
+    return "\n".join(lines)
+
+
+def write():
+    PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(in_readme(short_table()), encoding="utf-8")
+
+
+def in_readme(text: str) -> str:
+    """README.md with `text` where its table is."""
+    return MARKED.sub(lambda _: text, README.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,180 @@
+"""Grading: submissions in, two at a time, and out a folder of results."""
+
+from __future__ import annotations
+
+import csv
+import json
+import secrets
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from blg561.assignment import language_model, layers, report, submission
+from blg561.assignment.hand_in import wanted
+from blg561.assignment.report import Graded
+from blg561.assignment.sandbox import Failed, Sandbox
+from blg561.assignment.scores import Mark
+from blg561.errors import InputError
+from blg561.language_model import books
+
+LAYER_FILE, NOTEBOOK = "blg561/layer/recurrent_layers.py", "LanguageModelling.ipynb"
+LARGEST_NOTEBOOK = 50 * 2**20
+LONGEST_ANSWER = 20_000
+
+
+def grade_all(
+    paths: list[Path], out: Path, said: dict, prose: Path | None = None, seed: int | None = None
+) -> list[Graded]:
+    """Grade every submission, write what `report` says to `out`, and give it back.
+
+    said: the settings. prose: a CSV of points for the questions.
+    seed: of what is drawn. Without one, the folder's own, drawn when it is first graded into, so
+        that grading again gives the same points and nobody knows the numbers before.
+
+    Raises InputError, before anything is graded, for a submission that is not there, two of one
+    name, a CSV that cannot be used; BookError where the book is not to be had.
+    """
+    if sys.platform == "win32":
+        raise InputError("grading needs Linux or macOS: Windows cannot limit a process as it does")
+    named = {name_of(path): path for path in paths}
+    if len(named) < len(paths):
+        raise InputError("two submissions have the same name: their results would be one")
+    for path in paths:
+        if not Path(path).exists():
+            raise InputError(f"there is no submission {path}")
+    points = {} if prose is None else read_prose(prose, said, set(named))
+    book = books.read_text(books.find(said["book"])) if "LM" in said["parts"] else ""
+    out.mkdir(parents=True, exist_ok=True)
+    seed = own_seed(out) if seed is None else seed
+    torch.set_num_threads(1)
+    graded = []
+    with ThreadPoolExecutor(2) as two:
+        jobs = [two.submit(grade_one, path, said, seed, book, points) for path in paths]
+        for job in tqdm(as_completed(jobs), total=len(jobs), unit="submission", disable=None):
+            graded.append(job.result())
+            report.write_one(graded[-1], said, out)
+    report.write_all(graded, said, out)
+    return sorted(graded, key=lambda one: one.name)
+
+
+def name_of(path: Path) -> str:
+    path = Path(path).resolve()
+    return path.stem if path.suffix == ".zip" else path.name
+
+
+def own_seed(out: Path) -> int:
+    path = out / "seed.txt"
+    if not path.exists():
+        path.write_text(f"{secrets.randbits(48)}\n", encoding="utf-8")
+        path.chmod(0o600)
+    return int(path.read_text(encoding="utf-8"))
+
+
+def grade_one(path: Path, said: dict, seed: int, book: str, prose: dict) -> Graded:
+    """One submission. Whatever goes wrong stays with it."""
+    name = name_of(path)
+    try:
+        handed_in = submission.read(
+            Path(path), wanted(said["parts"]), said["limits"]["submission_mib"]
+        )
+        graded = Graded(name, notes=handed_in.notes)
+        with Sandbox(handed_in.files, said["limits"]) as sandbox:
+            grade_parts(graded, sandbox, handed_in.files, said, seed, book)
+            graded.force = sandbox.force
+    except Exception:
+        graded = Graded(name, notes=["The grader itself failed; your teacher has been told."])
+        graded.flags = ["the grader failed: " + traceback.format_exc(limit=-3)]
+    if "Q" in said["parts"]:
+        graded.tests += judge_prose(graded, said, prose.get(name, {}))
+    return graded
+
+
+def grade_parts(graded: Graded, sandbox, files: dict, said: dict, seed: int, book: str):
+    seconds = said["limits"]["seconds_for_a_method"]
+    for part in layers.CLASSES:
+        if part not in said["parts"]:
+            continue
+        points = said["points"][part]
+        if LAYER_FILE not in files:
+            graded.tests.append(Mark(f"{part} layer", 0, sum(points.values()), "it is missing"))
+            continue
+        try:
+            graded.tests += layers.grade(part, points, sandbox, seed, seconds)
+        except Failed as failed:
+            graded.tests.append(Mark(f"{part} layer", 0, sum(points.values()), str(failed)))
+    sandbox.stop()
+    if "LM" in said["parts"]:
+        judge = language_model.grade(sandbox, said, seed, files, book)
+        graded.tests += judge.tests
+        graded.flags += judge.flags
+        graded.notes += [f"not run: {fault}" for fault in judge.faults]
+    if "Q" in said["parts"] and NOTEBOOK in files:
+        graded.answers = read_answers(files[NOTEBOOK], said)
+
+
+def read_answers(notebook: bytes, said: dict) -> dict[str, str]:
+    """The questions' answers: the cells that the handout tagged for them."""
+    try:
+        if len(notebook) > LARGEST_NOTEBOOK:
+            raise ValueError("too large")
+        cells = json.loads(notebook.decode("utf-8-sig"))["cells"]
+        tagged = {}
+        for cell in cells:
+            for tag in cell.get("metadata", {}).get("tags", []):
+                tagged.setdefault(str(tag), []).append("".join(cell["source"]))
+        answers = {}
+        for number, question in enumerate(said["points"]["Q"], start=1):
+            text = "\n".join(tagged.get(f"answer-{number}", [])).strip()
+            if text and text != "*Your answer*":
+                answers[question] = text[:LONGEST_ANSWER]
+        return answers
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+
+
+def judge_prose(graded: Graded, said: dict, points: dict) -> list[Mark]:
+    tests = []
+    for question, worth in said["points"]["Q"].items():
+        if question in points:
+            score, words = points[question], "read by your teacher"
+        else:
+            score, words = 0, "your teacher has not read it yet"
+            if question not in graded.answers:
+                words = "no answer is there"
+        tests.append(Mark(f"Q {question}", score, worth, words))
+    return tests
+
+
+def read_prose(path: Path, said: dict, names: set[str]) -> dict[str, dict[str, float]]:
+    """Points by submission and question. Raises InputError for a table that cannot be meant."""
+    questions = said["points"]["Q"]
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected a CSV of points: {error}") from error
+    points = {}
+    for number, row in enumerate(rows, start=2):
+        name = (row.get("submission") or "").strip()
+        if name not in names:
+            raise InputError(f"{path}, line {number}: {name!r} is none of the submissions")
+        points[name] = {}
+        for question, most in questions.items():
+            text = (row.get(question) or "").strip()
+            if not text:
+                continue
+            try:
+                value = float(text)
+            except ValueError:
+                value = -1.0
+            if not 0 <= value <= most:
+                raise InputError(
+                    f"{path}, line {number}: expected 0 to {most:g} points for {question}, "
+                    f"got {text!r}"
+                )
+            points[name][question] = value
+    return points

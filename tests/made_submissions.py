@@ -1,0 +1,96 @@
+"""Submissions for the grader, made from the handout and the package each time they are needed."""
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+from blg561.assignment import handout, settings
+from blg561.language_model import dataset
+
+PACKAGE = handout.PACKAGE
+
+
+def source(path: str) -> str:
+    return (PACKAGE / path).read_text(encoding="utf-8")
+
+
+LAYERS = source("layer/recurrent_layers.py")
+
+
+def changed(text: str, right: str, wrong: str, where: str = "") -> str:
+    """`text` with one line edited: the first with `right` in it after the place `where`."""
+    start = text.index(where)
+    at = text.index(right, start)
+    return text[:at] + wrong + text[at + len(right) :]
+
+
+def without_own_imports(text: str) -> str:
+    """A module's source without its docstring, its __future__ and its imports of the package."""
+    ours = r"from (__future__|blg561\.language_model(\.models|\.checkpoints)?) import"
+    return "".join(line for line in text.splitlines(keepends=True) if not re.match(ours, line))
+
+
+def solution_of_training() -> str:
+    """training.py in one cell, with what it needs of checkpoints.py."""
+    from blg561.language_model import checkpoints
+
+    pieces = [
+        "import os\nfrom pathlib import Path\n",
+        *map(inspect.getsource, (checkpoints.CheckpointError, checkpoints.save)),
+        inspect.getsource(checkpoints.model_contents),
+        f'FORMAT = "{checkpoints.FORMAT}"\n',
+        "class checkpoints:\n    FORMAT = FORMAT\n    save = staticmethod(save)\n"
+        "    model_contents = staticmethod(model_contents)\n",
+        without_own_imports(source("language_model/training.py")),
+    ]
+    # a processor that multiplies bfloat16 would give other digits than the grader's float32
+    text = "".join(pieces).replace('precision="auto",', 'precision="float32",')
+    text = text.replace("from blg561.errors import InputError\n", "")
+    return "from blg561.errors import InputError\n" + text.replace("models.LanguageModel", "object")
+
+
+def solutions() -> dict[str, str]:
+    """What fills each gap of the notebook, by the name that the gap defines."""
+    training = solution_of_training()
+    return {
+        "Dataset": "\n".join(
+            [
+                "from __future__ import annotations",
+                "import copy",
+                "from blg561.errors import InputError",
+                inspect.getsource(dataset.Dataset),
+            ]
+        ),
+        "RNNModel": without_own_imports(source("language_model/models.py")),
+        "GatedModel": "pass",
+        "train_one_epoch": training,
+        "evaluate": "pass",
+        "train": "pass",
+        "generate": without_own_imports(source("language_model/generation.py")),
+    }
+
+
+def notebook(fill: dict[str, str], answers: tuple[str, ...] = ()) -> dict:
+    """The handout's notebook with some gaps filled."""
+    made = json.loads(handout.notebook(handout.in_words(settings.load())))
+    for cell in made["cells"]:
+        text = "".join(cell["source"])
+        tags = cell["metadata"].get("tags", [])
+        if "gap" in tags:
+            name = re.search(r"(?:class|def) (\w+)", text).group(1)
+            cell["source"] = fill.get(name, text)
+        for number, answer in enumerate(answers, start=1):
+            if f"answer-{number}" in tags:
+                cell["source"] = answer
+    return made
+
+
+def submission(folder: Path, layers: str = LAYERS, fill: dict | None = None, **more) -> Path:
+    """A folder to hand in; `more`: file name → bytes or text, for what comes besides."""
+    layer_file = folder / "blg561/layer/recurrent_layers.py"
+    layer_file.parent.mkdir(parents=True)
+    layer_file.write_text(layers, encoding="utf-8")
+    if fill is not None:
+        (folder / "LanguageModelling.ipynb").write_text(json.dumps(notebook(fill)), "utf-8")
+    return folder

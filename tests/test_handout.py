@@ -1,0 +1,112 @@
+"""The handout is the package without the solutions: nothing more is missing, none is left."""
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from made_submissions import LAYERS
+
+from blg561.assignment import hand_in, handout, settings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    target = tmp_path_factory.mktemp("made") / "handout"
+    handout.write(target, settings.load())
+    return target
+
+
+def test_the_handout_and_what_was_cut_are_the_package():
+    files, cuts = handout.package()
+    for path, text in files.items():
+        original = (handout.PACKAGE / path).read_text(encoding="utf-8")
+        assert handout.restore(text, cuts[path]) == original, path
+    assert sum(map(len, cuts.values())) > 20
+
+
+def solution_lines() -> set[str]:
+    """Every line of the package's solutions that says something and is not given."""
+    files, cuts = handout.package()
+    given = {line.strip() for text in files.values() for line in text.splitlines()}
+    lines = [line for pieces in cuts.values() for piece in pieces for line in piece.original]
+    for name in ("models", "training", "generation"):
+        lines += (handout.PACKAGE / f"language_model/{name}.py").read_text("utf-8").splitlines()
+    lines = {re.sub(r"  # .*", "", line).strip() for line in lines}
+    code = {line for line in lines if re.search(r"[=(]", line) and len(line) >= 18}
+    return {line for line in code - given if not re.match(r"def |class |\w+=\w+,", line)}
+
+
+def test_no_line_of_a_solution_is_left(folder):
+    lines = solution_lines()
+    assert {"da = dnext_h * (1 - next_h**2)", "dc = dnext_c + dtanh_c * (1 - tanh_c**2)"} <= lines
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            if path.suffix == ".ipynb":
+                text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+            left = lines & {re.sub(r"  # .*", "", line).strip() for line in text.splitlines()}
+            assert not left, f"{path.name}: {left}"
+
+
+def test_the_handout_holds_text_alone_and_no_trace_of_the_solution(folder):
+    suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert suffixes <= {".py", ".md", ".toml", ".ipynb", ".txt", ""}
+    names = {path.name for path in folder.rglob("*")}
+    assert not names & {"pretrained", ".git", "answers.py", "diagrams.py", "feedforward_layers.py"}
+    made = json.loads((folder / "LanguageModelling.ipynb").read_text(encoding="utf-8"))
+    code = [cell for cell in made["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+
+
+def test_the_archive_is_the_folder_and_the_same_each_time(folder, tmp_path):
+    again = handout.write(tmp_path / "handout", settings.load())
+    assert again.read_bytes() == folder.with_suffix(".zip").read_bytes()
+    with zipfile.ZipFile(again) as archive:
+        names = set(archive.namelist())
+    assert names == {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def run_tests(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(folder)},
+    )  # fmt: skip
+    return {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed)", done.stdout)}
+
+
+def test_the_students_tests_fail_one_by_one_until_the_layers_are_right(folder, tmp_path):
+    assert run_tests(folder) == {"failed": 43}
+    handout.write(tmp_path / "handout", settings.load())
+    layers = tmp_path / "handout/blg561/layer/recurrent_layers.py"
+    layers.write_text(LAYERS.replace("db = da.sum(axis=0)  # (RNN.8)", "db = da.mean(axis=0)"))
+    assert run_tests(tmp_path / "handout") == {"passed": 42, "failed": 1}
+
+
+def test_packing_says_what_is_missing(folder, tmp_path, capsys):
+    (tmp_path / "LanguageModelling.ipynb").write_text("{}")
+    missing = hand_in.pack(tmp_path)
+    assert missing == [name for name in hand_in.WANTED if name != "LanguageModelling.ipynb"]
+    assert "MISSING  networks/gated.pt" in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
+        assert archive.namelist() == ["LanguageModelling.ipynb"]
+
+
+def test_the_points_are_the_assignments():
+    said = settings.load()
+    totals = {part: sum(points.values()) for part, points in said["points"].items()}
+    assert totals == {"RNN": 10, "LSTM": 15, "GRU": 15, "LM": 45, "Q": 15}
+
+
+def test_a_part_that_is_not_asked_is_not_handed_out(tmp_path):
+    text = settings.DEFAULT.read_text(encoding="utf-8")
+    ours = tmp_path / "assignment.toml"
+    ours.write_text(text.replace('"RNN", "LSTM", "GRU"', '"LSTM"'), encoding="utf-8")
+    made = handout.files(settings.load(ours))
+    assert "tests/test_lstm.py" in made and "tests/test_gru.py" not in made
+    assert "the GRU layer" not in made["README.md"]
+    assert made["blg561/assignment/parts.txt"].split() == ["LSTM", "LM", "Q"]
+    assert set(hand_in.wanted(["GRU"])) == {"blg561/layer/recurrent_layers.py"}
+    assert hand_in.wanted(["RNN", "LM"]) == hand_in.WANTED
