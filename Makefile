@@ -19,15 +19,19 @@ COLAB_PYTHON ?= python3.13
 
 .DEFAULT_GOAL := help
 .PHONY: help install lessons lab test mutants colab notebooks sync repository release-books \
-	benchmark handout autograder clean
+	benchmark handout autograder site clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made with (3.11 or newer)."
 
-lessons: $(STAMP)  ## run every lesson and write readable pages of them to site/
-	@echo "==> Running every lesson in notebooks/ from a clean kernel; pages go to site/"
-	@$(BIN)/python -m tools.notebooks site
+lessons: $(STAMP)  ## run every lesson and build the site of what came out
+	@echo "==> Running every lesson in notebooks/ from a clean kernel; pages go to build/site/"
+	@$(BIN)/python -m tools.notebooks run
+
+site: $(STAMP)  ## build the site from the stored outputs: build/site/index.html
+	@echo "==> Building the site; no lesson is run"
+	@$(BIN)/python -m tools.site
 
 lab: $(STAMP)  ## open JupyterLab on the lessons
 	@echo "==> Opening JupyterLab on notebooks/ (Ctrl-C ends it)"
@@ -41,9 +45,9 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@echo "==> pytest: the tests, two files at a time"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TWO_FILES)
 	@echo "==> pytest: every cell of every lesson against its stored output, two lessons at a time,"
-	@echo "    a row of the leaderboard, trained anew, and the made submissions, graded"
+	@echo "    a row of the leaderboard, trained anew, the made submissions, graded, the site"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests/retrain_one_row.py \
-		tests/grade_submissions.py $(TWO_FILES)
+		tests/grade_submissions.py tests/site_in_a_browser.py $(TWO_FILES)
 
 mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
 	@$(BIN)/python -m tools.mutants
@@ -82,9 +86,9 @@ autograder: $(STAMP)  ## write the archive that Gradescope asks for to build/aut
 	@echo "==> Packing the grader; the archive goes to build/"
 	@$(BIN)/python -m blg561.assignment.autograder
 
-clean:  ## remove site/ and caches (.venv, models/ and data/ stay)
-	@echo "==> Removing site/ and caches; .venv, models/ and data/ stay"
-	@rm -rf site build .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove build/ and caches (.venv, models/ and data/ stay)
+	@echo "==> Removing build/ and caches; .venv, models/ and data/ stay"
+	@rm -rf build .pytest_cache .ruff_cache .hypothesis
 	@find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-exec rm -rf {} +
 

@@ -35,6 +35,18 @@ def unigram_perplexity(counts, targets, k):
     return np.exp(-np.log(probabilities[targets]).mean())
 
 
+def clip(gradients, limit):
+    """Arrays of any shapes, scaled together so that their common norm is at most `limit`."""
+    norm = np.sqrt(sum((g**2).sum() for g in gradients))
+    return [g * limit / max(norm, limit) for g in gradients]
+
+
+def min_p(probabilities, share):
+    """Rows of (n, V) without the words below `share` of the row's largest, each summing to 1."""
+    kept = probabilities * (probabilities >= share * probabilities.max(axis=1, keepdims=True))
+    return kept / kept.sum(axis=1, keepdims=True)
+
+
 def last_state(x, h0, Wx, Wh, b):
     """The state after the last step of a tanh layer, (N, H)."""
     h = h0
@@ -351,8 +363,14 @@ QUESTIONS: dict[str, Question] = {
         ),
     ),
     "04.5": Question(
-        expected=np.array([0.6, 0.8]),
-        hint="The clipped gradient points the same way and has length 1.",
+        expected=clip,
+        hint="Add up the squares of all numbers in all arrays; compare the root with the limit.",
+        cases=(
+            ([np.array([3.0]), np.array([4.0])], 1.0),
+            ([np.array([[1.0, -2.0], [2.0, 0.0]]), np.array([4.0, 0.0, 0.0])], 2.5),
+            ([np.array([[0.1, 0.2]]), np.array([-0.2])], 0.5),
+            ([np.zeros(2), np.zeros((1, 3))], 0.25),
+        ),
     ),
     "04.6": Question(
         expected=1 / (1 + np.exp([-2.0, -4.0])),
@@ -360,6 +378,15 @@ QUESTIONS: dict[str, Question] = {
         hint="Divide both logits by the temperature before the softmax.",
     ),
     "04.7": Question(
+        expected=min_p,
+        hint="Each row has a limit of its own, `share` times its largest entry, of shape (n, 1).",
+        cases=(
+            (np.array([[0.5, 0.3, 0.2], [0.1, 0.85, 0.05]]), 0.5),
+            (np.array([[0.25, 0.25, 0.25, 0.25]]), 1.0),
+            (np.array([[0.7, 0.1, 0.05, 0.15], [0.4, 0.3, 0.2, 0.1]]), 0.1),
+        ),
+    ),
+    "04.8": Question(
         expected="b",
         hint="Which of the three is about training only?",
     ),

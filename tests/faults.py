@@ -31,10 +31,11 @@ TESTS = {
     "language_model/gutenberg.py": "books editions",
     "language_model/dataset.py": "dataset",
     "language_model/models.py": "models",
-    "language_model/training.py": "training",
+    "language_model/softmax.py": "softmax",
+    "language_model/training.py": "training softmax",
     "language_model/checkpoints.py": "checkpoints training",
     "language_model/recipes.py": "recipes experiment",
-    "language_model/experiment.py": "experiment",
+    "language_model/experiment.py": "experiment softmax",
     "language_model/generation.py": "generation",
     "language_model/scoring.py": "scoring",
     "language_model/ngrams.py": "ngrams",
@@ -54,6 +55,7 @@ BOOKS = "language_model/books.py"
 GUTENBERG = "language_model/gutenberg.py"
 DATASET = "language_model/dataset.py"
 MODELS = "language_model/models.py"
+SOFTMAX = "language_model/softmax.py"
 TRAINING = "language_model/training.py"
 CHECKPOINTS = "language_model/checkpoints.py"
 RECIPES = "language_model/recipes.py"
@@ -222,6 +224,17 @@ FAULTS = [
     Fault(MODELS, "the bias starts from the counts without one added",
           "torch.log((counts + 1) / (counts + 1).sum())",
           "torch.log((counts + 1e-3) / (counts + 1e-3).sum())"),
+    # the sampled softmax
+    Fault(SOFTMAX, "a drawn word stands for itself alone", "= (V - frequent) / drawn", "= 1.0"),
+    Fault(SOFTMAX, "the target counts twice",
+          "logits.masked_fill(candidates == target[:, None], -torch.inf)", "logits"),
+    Fault(SOFTMAX, "the frequent words are left to chance", "frequent = words // 2",
+          "frequent = 0"),
+    Fault(TRAINING, "the softmax is never sampled", "if sampled_words is None:\n",
+          "if True:\n"),
+    Fault(EXPERIMENT, "the recipe's words in the softmax are ignored",
+          "sampled_words=recipe.sampled_words,", "sampled_words=None,"),
+
     # training
     Fault(TRAINING, "the gradient is never clipped",
           "limit = clip_val if grad_clip else math.inf", "limit = math.inf"),

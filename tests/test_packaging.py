@@ -40,15 +40,21 @@ PARTS = {
     "conftest.py": "dev",
 }
 # Needed without being imported: a kernel runs the lessons; the rest are called as commands, are
-# plugins of pytest, or are found by name.
+# plugins of pytest, or are found by name, as by pytest.importorskip.
 NOT_IMPORTED = {
+    "axe-playwright-python",
     "ipykernel",
-    "jupyter-server-mathjax",
     "jupyterlab",
     "jupytext",
     "nbval",
+    "playwright",
     "pytest-xdist",
     "ruff",
+    "sphinx",
+    "sphinx-copybutton",
+    "sphinx-mathjax-offline",
+    "myst-nb",
+    "pydata-sphinx-theme",
 }
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 # The process that a submission runs in, which the grader starts where there is something to start.

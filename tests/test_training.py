@@ -3,7 +3,6 @@
 import math
 import multiprocessing
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -612,29 +611,3 @@ def test_a_training_is_described_by_all_that_decides_it(text_file):
     assert set(found) == {"network", "optimizer", "learning_rates", "scheduler", *rest}
     unclipped = training.describe(loader, model, optimizer, None, False, 0.25)
     assert unclipped["clipping"] is None and unclipped["scheduler"] is None
-
-
-PAGE_FAULTS = """
-import resource, torch
-from blg561.language_model.training import keep_freed_memory
-
-def page_faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
-        torch.ones(5_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-before = page_faults()
-keep_freed_memory()
-torch.ones(5_000_000)
-print(before, page_faults())
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
-def test_freed_memory_is_kept_for_the_next_step():
-    run = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    before, after = map(int, run.stdout.split())
-    assert before > 1000
-    assert after < before / 10

@@ -1,31 +1,24 @@
 """Run the lessons, each in a clean kernel: `make notebooks` and `make lessons`.
 
-`store` writes the outputs into the notebooks; `site` leaves the notebooks alone and writes pages.
+`store` writes the outputs into the notebooks; `run` leaves the notebooks alone and builds the site.
 """
 
 import argparse
-import html
 import os
-import re
 import shutil
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from nbconvert import HTMLExporter
-from nbconvert.filters import markdown2html
+
+from tools import site
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = ROOT / "notebooks"
-SITE = ROOT / "site"
-TEMPLATES = ROOT / "tools"
-
-# A link from a lesson to another one beside it.
-LINK = re.compile(r"\]\((?:\./)?(\w+)\.ipynb(#[^)]*)?\)")
+EXECUTED = ROOT / "build" / "lessons"
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, output: Path) -> float:
@@ -85,94 +78,34 @@ def store(lesson: str) -> int:
     return 0
 
 
-def site() -> int:
-    """Run every lesson and write a page of each, and a first page that lists them."""
-    shutil.rmtree(SITE, ignore_errors=True)
-    SITE.mkdir()
-    copy_mathjax()
-    rows, failed = [], []
+def run() -> int:
+    """Run every lesson, leave the files alone, and build the site from what came out."""
+    shutil.rmtree(EXECUTED, ignore_errors=True)
+    EXECUTED.mkdir(parents=True)
+    failed = []
     for path in sorted(LESSONS.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         print(f"{path.name}: running ...", flush=True)
         try:
-            minutes = f"{execute(notebook, LESSONS, SITE) / 60:.1f} min"
+            print(f"{path.name}: {execute(notebook, LESSONS, EXECUTED) / 60:.1f} min", flush=True)
         except CellExecutionError as error:
             print(error, file=sys.stderr)
-            minutes = "stopped at an error"
             failed.append(path.name)
-        (SITE / f"{path.stem}.html").write_text(page(notebook, path.stem), encoding="utf-8")
-        rows.append(index_row(notebook, path.stem, minutes))
-        print(f"{path.name}: {minutes} -> site/{path.stem}.html", flush=True)
-    (SITE / "index.html").write_text(index(rows), encoding="utf-8")
+        nbformat.write(notebook, EXECUTED / path.name)
+    code = site.build(EXECUTED)
     if failed:
         print(f"Stopped at an error: {', '.join(failed)}", file=sys.stderr)
-        return 1
-    print("Open site/index.html in a browser.")
-    return 0
-
-
-def copy_mathjax() -> None:
-    """Copy MathJax beside the pages, so that formulas can be read without a network."""
-    source = Path(find_spec("jupyter_server_mathjax").origin).parent / "static"
-    shutil.copytree(source, SITE / "mathjax", ignore=shutil.ignore_patterns("localization", "a11y"))
-
-
-def page(notebook: nbformat.NotebookNode, name: str) -> str:
-    """The page of an executed lesson; links to other lessons go to their pages."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = LINK.sub(r"](\1.html\2)", cell.source)
-    exporter = HTMLExporter(template_name="lesson_page", extra_template_basedirs=[str(TEMPLATES)])
-    return exporter.from_notebook_node(notebook, {"metadata": {"name": name}})[0]
-
-
-def title_and_summary(notebook: nbformat.NotebookNode) -> tuple[str, str]:
-    """A lesson's title, and the first paragraph of prose after it."""
-    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    title = re.search(r"^# +(.+)$", text, re.MULTILINE)
-    paragraphs = (block.strip() for block in re.split(r"\n\s*\n", text))
-    prose = (block for block in paragraphs if block and block[0] not in "#[!<|$>-*")
-    return title.group(1).strip() if title else "", next(prose, "")
-
-
-def index_row(notebook: nbformat.NotebookNode, name: str, minutes: str) -> str:
-    title, summary = title_and_summary(notebook)
-    link = f'<a href="{name}.html">{html.escape(title or name)}</a>'
-    return f"<tr><td>{link}</td><td>{markdown2html(summary)}</td><td>{minutes}</td></tr>"
-
-
-def index(rows: list[str]) -> str:
-    style = (TEMPLATES / "lesson_page" / "index.css").read_text(encoding="utf-8")
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Lessons</title>
-<style>
-{style}</style>
-</head>
-<body>
-<h1>Lessons</h1>
-<table>
-<thead><tr><th>Lesson</th><th>What it is</th><th>Took here</th></tr></thead>
-<tbody>
-{chr(10).join(rows)}
-</tbody>
-</table>
-</body>
-</html>
-"""
+    return code or int(bool(failed))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("site", help="write pages to site/")
+    commands.add_parser("run", help="run all and build the site from what came out")
     storing = commands.add_parser("store", help="store outputs in the notebooks")
     storing.add_argument("lesson", nargs="?", default="", help="how the lesson's name starts: 04")
     arguments = parser.parse_args()
-    return site() if arguments.command == "site" else store(arguments.lesson)
+    return run() if arguments.command == "run" else store(arguments.lesson)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Dataset(torch.utils.data.Dataset):
         counts = Counter(training)
         return sorted(set(tokens), key=lambda word: (-counts[word], word))
 
-    def with_lexicon(self, lexicon: list[str]) -> Dataset:
+    def with_lexicon(self, lexicon: list[str]):
         """This part as a network with another lexicon reads it: words are matched by their letters.
 
         A word that is not in `lexicon` is left out, as an input and as a target. Where the words of

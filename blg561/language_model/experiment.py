@@ -90,6 +90,7 @@ def run(recipe: Recipe, trainset, validset, device="cpu", **options) -> tuple[La
         scheduler=CosineAnnealingLR(optimizer, recipe.epochs, recipe.final_learning_rate),
         model_name=recipe.name,
         average_decay=recipe.average_decay,
+        sampled_words=recipe.sampled_words,
         **options,
     )
     return model, log

@@ -25,6 +25,8 @@ class Recipe:
     clip_val: the largest norm of the gradient, None for any.
     eps: AdamW's; see `experiment.build_optimizer`.
     average_decay: of the running mean of the weights, None for the last weights themselves.
+    sampled_words: words in the softmax of a training step, None for the whole lexicon; see
+        `softmax.sampled_loss`.
     hidden_size: of the recurrent layers and of the embedding.
     dropout: in all places but those that `input_dropout`, `hidden_dropout` and `output_dropout`
         set; these, `embedding_dropout`, `weight_drop` and `locked_masks` are those of
@@ -42,6 +44,7 @@ class Recipe:
     clip_val: float | None = None
     eps: float = 1e-4
     average_decay: float | None = None
+    sampled_words: int | None = None
     epochs: int = 12
     hidden_size: int = 256
     hidden_layers: int = 1
@@ -73,10 +76,13 @@ ASSIGNMENT = by_name(
         name="rnn",
         cell="rnn",
         optimizer="AdamW",
-        learning_rate=0.004,
+        learning_rate=0.006,
         recurrent_factor=0.1,
         dropout=0.45,
         embedding_dropout=0.05,
+        sampled_words=1500,
+        epochs=5,
+        batch_size=10,
     ),
     Recipe(
         name="rnn_clipped",
@@ -85,8 +91,11 @@ ASSIGNMENT = by_name(
         learning_rate=20.0,
         recurrent_factor=0.1,
         clip_val=0.25,
-        dropout=0.4,
+        dropout=0.35,
         embedding_dropout=0.05,
+        sampled_words=1500,
+        epochs=6,
+        batch_size=10,
     ),
     Recipe(
         name="lstm",
@@ -96,6 +105,8 @@ ASSIGNMENT = by_name(
         eps=3e-5,
         dropout=0.5,
         embedding_dropout=0.05,
+        sampled_words=1500,
+        epochs=5,
     ),
 )
 

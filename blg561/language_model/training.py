@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import platform
 import tempfile
 import time
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from blg561.errors import InputError, TrainingDiverged
 from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
 from blg561.language_model.models import map_state
+from blg561.language_model.softmax import sampled_loss
 
 PRECISIONS = "float32", "bfloat16"
 HOPELESS = 10  # times the loss of uniform guessing: what no training comes back from
@@ -46,6 +45,7 @@ def train_one_epoch(
     clip_val=0.25,
     *,
     precision="float32",
+    sampled_words=None,
 ) -> float:
     """One pass over `dataloader`; the mean training loss in nats per token.
 
@@ -53,7 +53,8 @@ def train_one_epoch(
     (truncated backpropagation through time); under any other sampler every window starts from
     the zero state. A batch shorter than the longest one has a smaller weight, in proportion to its
     words. The gradient's norm is clipped to `clip_val` if `grad_clip`. `precision`
-    "bfloat16" computes the matrix products of forward and backward in that type.
+    "bfloat16" computes the matrix products of forward and backward in that type. With
+    `sampled_words` the loss is `softmax.sampled_loss` with that many words, not `criterion`.
 
     Raises TrainingDiverged before a step that would put numbers into the weights that are not
     finite, or where the loss is HOPELESS times that of uniform guessing.
@@ -71,8 +72,13 @@ def train_one_epoch(
         data, target = data.to(device), target.to(device)
         state = next_state(model, dataloader, state, len(data))
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits, state = model(data, state)
-            loss = criterion(logits.flatten(0, 1), target.flatten())
+            if sampled_words is None:
+                logits, state = model(data, state)
+                loss = criterion(logits.flatten(0, 1), target.flatten())
+            else:
+                hidden, state = model.read(data, state)
+                hidden = hidden.flatten(0, 1)
+                loss = sampled_loss(model.output, hidden, target.flatten(), sampled_words)
         full_batch = max(full_batch, target.numel())
         optimizer.zero_grad()
         # the few words at the end of the rows would be a noisy step: they count by their number
@@ -80,7 +86,7 @@ def train_one_epoch(
         limit = clip_val if grad_clip else math.inf
         norm = torch.nn.utils.clip_grad_norm_(parameters, limit)  # (LM.5)
         loss, norm = loss.item(), norm.item()
-        if not (math.isfinite(norm) and is_bearable(loss, logits.shape[-1])):
+        if not (math.isfinite(norm) and is_bearable(loss, model.output.out_features)):
             raise TrainingDiverged(f"batch {batch}: loss {loss:.6g}, gradient norm {norm:.6g}")
         optimizer.step()
 
@@ -161,6 +167,7 @@ def train(
     overwrite=False,
     precision="auto",
     average_decay=None,
+    sampled_words=None,
 ) -> dict:
     """Train for `nepoch` epochs, evaluating and saving as it goes; the history as in `new_log`.
 
@@ -176,17 +183,20 @@ def train(
     multiplies it by the decay and adds (1 - decay) times the new weights. It is the mean that is
     evaluated, that the checkpoint gives as the network, and that `model` has when training ends.
 
+    With `sampled_words` the training loss is `softmax.sampled_loss`; the evaluation stays exact.
+
     Raises TrainingDiverged where a loss or gradient is not finite or the loss hopeless (names
     epoch, batch, gradient norm and the checkpoint that is left), CheckpointError where `resume`
     found a damaged file or one of another training, InputError, before anything is trained, for a
     file that is there already or a folder that cannot be written, and ValueError for an interval or
-    a number of epochs below 1, an unknown precision, or a decay outside [0, 1].
+    a number of epochs or words below 1, an unknown precision, or a decay outside [0, 1].
     """
     for name, value in dict(
         nepoch=nepoch,
         log_interval=log_interval,
         eval_interval=eval_interval,
         save_interval=save_interval,
+        sampled_words=1 if sampled_words is None else sampled_words,
     ).items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
@@ -196,7 +206,7 @@ def train(
     check_place(path, resume, overwrite)
     lexicon = trainloader.dataset.unique_data
     recipe = describe(trainloader, model, optimizer, scheduler, grad_clip, clip_val)
-    recipe |= {"average_decay": average_decay}
+    recipe |= {"average_decay": average_decay, "sampled_words": sampled_words}
     average = None if average_decay is None else start_average(model, average_decay)
     evaluated = model if average is None else average.module
     log = new_log()
@@ -215,7 +225,7 @@ def train(
             with following(average, model, optimizer):
                 loss = train_one_epoch(
                     model, criterion, optimizer, trainloader, log, log_interval, grad_clip,
-                    clip_val, precision=precision,
+                    clip_val, precision=precision, sampled_words=sampled_words,
                 )  # fmt: skip
             seconds = time.perf_counter() - start
             if eval_during_train and (epoch % eval_interval == 0 or epoch == nepoch):
@@ -403,18 +413,3 @@ def default_precision(device) -> str:
         wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
         has = wide and torch.cpu._is_avx512_bf16_supported()  # PyTorch has no public name for it
     return "bfloat16" if has else "float32"
-
-
-def keep_freed_memory():
-    """Keep what a training step frees for the next step, instead of giving it back to the system.
-
-    On the CPU every step allocates and frees its logits and their gradients, N·T·V numbers each.
-    glibc returns such blocks at once, and having them mapped and zeroed anew takes time in every
-    step. No number depends on it. Does nothing where the C library is another one.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names and values of malloc.h
-    libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, -1)

@@ -1,0 +1,65 @@
+// Equations shown where their numbers are pointed at, and tables that can be sorted.
+"use strict";
+
+const preview = document.createElement("div");
+preview.className = "equation-preview";
+preview.hidden = true;
+
+function labelOf(link) {
+  return link.textContent.trim();
+}
+
+async function showEquation(link) {
+  const equation = EQUATIONS[labelOf(link)];
+  if (!equation || !window.MathJax?.tex2svgPromise) return;
+  const drawn = await MathJax.tex2svgPromise(equation.tex, { display: true });
+  preview.replaceChildren(drawn);
+  const place = link.getBoundingClientRect();
+  preview.hidden = false;
+  const left = Math.min(place.left, document.documentElement.clientWidth - preview.offsetWidth - 8);
+  preview.style.left = `${Math.max(8, left) + scrollX}px`;
+  preview.style.top = `${place.bottom + scrollY + 6}px`;
+}
+
+const hideEquation = () => (preview.hidden = true);
+
+function sortTable(table, column, button) {
+  const rows = [...table.tBodies[0].rows];
+  const up = button.dataset.order !== "up";
+  const value = (row) => {
+    const text = row.cells[column]?.textContent.trim() ?? "";
+    const number = parseFloat(text.replace(/,/g, ""));
+    return Number.isNaN(number) ? text : number;
+  };
+  rows.sort((m, n) => {
+    const [a, b] = [value(m), value(n)];
+    const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(b);
+    return up ? order : -order;
+  });
+  table.tBodies[0].append(...rows);
+  for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
+  button.closest("th").setAttribute("aria-sort", up ? "ascending" : "descending");
+  button.dataset.order = up ? "up" : "down";
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.body.append(preview);
+  for (const link of document.querySelectorAll("a.equation")) {
+    link.addEventListener("mouseenter", () => showEquation(link));
+    link.addEventListener("focus", () => showEquation(link));
+    link.addEventListener("mouseleave", hideEquation);
+    link.addEventListener("blur", hideEquation);
+  }
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hideEquation());
+  if (!/\/results\.html$/.test(location.pathname)) return;
+  for (const table of document.querySelectorAll("table")) {
+    [...table.querySelectorAll("thead th")].forEach((cell, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      button.append(...cell.childNodes);
+      button.addEventListener("click", () => sortTable(table, column, button));
+      cell.append(button);
+    });
+  }
+});

@@ -1,0 +1,188 @@
+"""The lessons as a site: `make site` builds build/site from the stored outputs, no lesson is run.
+
+What Sphinx reads is put together in build/site-source first: docs/, the lessons, the results, a
+page of every file of the package, the indexes of equations and symbols, the page's network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import files
+from pathlib import Path
+
+import nbformat
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from tools import live, repository
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSONS = ROOT / "notebooks"
+PACKAGE = ROOT / "blg561"
+SOURCE = ROOT / "build" / "site-source"
+SITE = ROOT / "build" / "site"
+
+EQUATION = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
+TAG = re.compile(r"\\tag\{([A-Z]+\.\d+[a-z]?)\}")
+COMMENT = re.compile(r"#.*?((?:\([A-Z]+\.\d+[a-z]?\)(?:, )?)+)")
+LABEL = re.compile(r"[A-Z]+\.\d+[a-z]?")
+LESSON_LINK = re.compile(r"\]\((?:\./)?(\w+)\.ipynb(#[^)]*)?\)")
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
+SYMBOLS = re.compile(r"^\| sign \|.*\n(?:\|.*(?:\n|$))+", re.MULTILINE)  # a whole table
+PAGES = {
+    "results": "results/README.md",
+    "teaching": "docs/teaching.md",
+    "contributing": "CONTRIBUTING.md",
+}
+WORDS_A_MINUTE, SECONDS_A_CELL = 180, 20  # prose with formulas is slow, and code is looked at
+
+
+def read_lessons(folder: Path) -> dict[str, nbformat.NotebookNode]:
+    return {path.stem: nbformat.read(path, 4) for path in sorted(folder.glob("*.ipynb"))}
+
+
+def find_equations(lessons: dict[str, nbformat.NotebookNode]) -> dict[str, dict]:
+    """Label → the page that has the equation, its TeX, and the lines of the package for it."""
+    equations = {}
+    for name, notebook in lessons.items():
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                for tex in EQUATION.findall(cell.source):
+                    for label in TAG.findall(tex):
+                        entry = {"page": f"lessons/{name}", "tex": tex.strip(), "lines": []}
+                        equations.setdefault(label, entry)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            for comment in COMMENT.findall(line):
+                for label in LABEL.findall(comment):
+                    if label in equations:
+                        equations[label]["lines"].append((module_of(path), number))
+    return equations
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
+    """A lesson as the site has it, with its figures' texts where MyST-NB looks for them."""
+    words = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            words += len(re.sub(r"\$\$?.*?\$\$?", " x ", cell.source, flags=re.DOTALL).split())
+            cell.source = LESSON_LINK.sub(r"](\1.ipynb\2)", cell.source)
+        else:
+            for output in cell.outputs:
+                alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+                if alt:
+                    cell.metadata.setdefault("mystnb", {})["image"] = {"alt": alt}
+    minutes = words / WORDS_A_MINUTE + SECONDS_A_CELL / 60 * len(notebook.cells) / 2
+    source = f"https://github.com/{repository.slug()}/blob/main/notebooks/{name}.ipynb"
+    links = rf"[Open in Colab](\1) · [source]({source}) · about {minutes:.0f} minutes to read"
+    notebook.cells[0].source = BADGE.sub(links, notebook.cells[0].source)
+    return notebook
+
+
+def title_of(notebook: nbformat.NotebookNode) -> str:
+    return re.match(r"# (.+)", notebook.cells[0].source).group(1)
+
+
+def link_to(name: str, notebook: nbformat.NotebookNode) -> str:
+    return f"[{title_of(notebook)}](lessons/{name}.ipynb)"
+
+
+def equations_page(equations: dict[str, dict], lessons: dict[str, nbformat.NotebookNode]) -> str:
+    parts = ["# Equations", "Each number leads to the place where the equation is derived."]
+    page = None
+    for label, equation in equations.items():
+        if equation["page"] != page:
+            page = equation["page"]
+            name = page.removeprefix("lessons/")
+            parts.append(f"## {link_to(name, lessons[name])}")
+        tex = TAG.sub("", equation["tex"]).strip()
+        parts.append(f"{label}\n\n$${tex}$$")
+    return "\n\n".join(parts) + "\n"
+
+
+def symbols_page(lessons: dict[str, nbformat.NotebookNode]) -> str:
+    """The tables of signs, as they stand in the lessons."""
+    parts = ["# Symbols", "Vectors are rows. What a lesson adds stands under its name."]
+    for name, notebook in lessons.items():
+        sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+        tables = [table.strip() for source in sources for table in SYMBOLS.findall(source)]
+        if tables:
+            parts += [f"## {link_to(name, notebook)}", *tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def source_page(path: Path) -> str:
+    """A file of the package, every line with an anchor."""
+    formatter = HtmlFormatter(linenos="inline", lineanchors="line", anchorlinenos=True)
+    text = highlight(path.read_text(encoding="utf-8"), PythonLexer(), formatter)
+    name = path.relative_to(ROOT).as_posix()
+    return f"---\norphan: true\n---\n\n# {name}\n\n```{{raw}} html\n{text}```\n"
+
+
+def stage(notebooks: Path, source: Path) -> None:
+    """Write all that Sphinx reads."""
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", source)
+    lessons = read_lessons(notebooks)
+    equations = find_equations(lessons)
+    (source / "equations.json").write_text(json.dumps(equations), encoding="utf-8")
+    told = {label: {key: e[key] for key in ("page", "tex")} for label, e in equations.items()}
+    script = f"const EQUATIONS = {json.dumps(told)};\n"
+    (source / "_static" / "equations.js").write_text(script, encoding="utf-8")
+    (source / "equations.md").write_text(equations_page(equations, lessons), encoding="utf-8")
+    (source / "symbols.md").write_text(symbols_page(lessons), encoding="utf-8")
+    for name, notebook in lessons.items():
+        nbformat.write(prepare(notebook, name), source / "lessons" / f"{name}.ipynb")
+    (source / "source").mkdir()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        page = source / "source" / f"{module_of(path)}.md"
+        page.write_text(source_page(path), encoding="utf-8")
+    for name, original in PAGES.items():
+        text = (ROOT / original).read_text(encoding="utf-8")
+        (source / f"{name}.md").write_text(on_the_site(text), encoding="utf-8")
+    figure = source / "_static" / "perplexity.png"
+    shutil.copy(ROOT / "figures" / "perplexity.png", figure)
+    copy_mathjax(source / "_static" / "mathjax")
+    live.write(source / "_static" / "live")
+
+
+def on_the_site(text: str) -> str:
+    """Markdown of the repository: lessons are pages here, other files are on the repository's."""
+    text = re.sub(r"\]\((?:\.\./)?notebooks/(\w+\.ipynb)", r"](lessons/\1", text)
+    return re.sub(r"\]\(\.\./", f"](https://github.com/{repository.slug()}/blob/main/", text)
+
+
+def copy_mathjax(folder: Path) -> None:
+    """MathJax beside the pages: formulas need no network."""
+    (script,) = (f for f in files("sphinx-mathjax-offline") if f.match("mathjax/tex-svg.js"))
+    folder.mkdir()
+    shutil.copy(script.locate(), folder)
+
+
+def build(notebooks: Path = LESSONS) -> int:
+    """The site of the lessons in the folder `notebooks`; Sphinx's exit code."""
+    start = time.perf_counter()
+    print("putting the pages together ...", flush=True)
+    stage(notebooks, SOURCE)
+    shutil.rmtree(SITE, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    code = subprocess.run([*command, str(SOURCE), str(SITE)], check=False).returncode
+    if code:
+        print("Sphinx has complaints, see above.", file=sys.stderr)
+        return code
+    print(f"build/site/index.html is ready, {time.perf_counter() - start:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(build())
