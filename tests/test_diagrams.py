@@ -35,7 +35,6 @@ from blg561.diagrams import (
 from blg561.language_model.dataset import ContinuingRows
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer
 from blg561.layer.recurrent_layers import sigmoid
-from tools.notebooks import page
 
 CELLS = {
     "RNN cell": rnn_cell,
@@ -462,9 +461,3 @@ def test_a_cell_that_ends_in_a_diagram_shows_it_once_in_the_lessons_width(notebo
     header = base64.b64decode(output.data["image/png"])[:24]
     assert int.from_bytes(header[16:20], "big") == 700
     assert output.metadata["image/png"]["alt"] == teacher_forcing().alt
-
-
-def test_a_page_of_a_lesson_has_the_alternative_text(notebook):
-    html = page(notebook, "figures")
-    texts = re.findall('<img alt="([^"]*)"', html)
-    assert texts == 2 * [teacher_forcing().alt]

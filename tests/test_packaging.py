@@ -40,12 +40,14 @@ PARTS = {
     "conftest.py": "dev",
 }
 # Needed without being imported: a kernel runs the lessons; the rest are called as commands, are
-# plugins of pytest, or are found by name.
+# plugins of pytest, or are found by name, as by pytest.importorskip.
 NOT_IMPORTED = {
+    "axe-playwright-python",
     "ipykernel",
     "jupyterlab",
     "jupytext",
     "nbval",
+    "playwright",
     "pytest-xdist",
     "ruff",
     "sphinx",
