@@ -1,7 +1,7 @@
 """Reversing digits: an encoder-decoder with and without attention, trained in three ways.
 
-    python benchmarks/reversing.py
-    python benchmarks/reversing.py --write     # keeps each row in results/reversing.json
+    python -m benchmarks.reversing
+    python -m benchmarks.reversing --write     # keeps each row in results/reversing.json
 
 A row that the file has is not run again, so an interrupted run goes on where it was; --fresh runs
 all of them, as is needed when the code has changed. Everything is NumPy, on one thread.
@@ -11,26 +11,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks import results
 from blg561.layer import reversing
 
 SEEDS = (0, 1, 2)
-STEPS = 2000
+STEPS = 1000
 LENGTHS = [4, 6, 8, 10, 12, 14, 16, 18, 20]
 FORCING = {
     "forced": lambda done: 1.0,
     "scheduled": lambda done: 1.0 - done,
     "free": lambda done: 0.0,
 }
-RUNS = [("dot", "forced"), (None, "forced"), (None, "free"), (None, "scheduled")]
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "reversing.json"
+RUNS = [
+    ("dot", "forced"),
+    ("scaled", "forced"),
+    (None, "forced"),
+    (None, "free"),
+    (None, "scheduled"),
+]
 
 
-def beams(model, length: int = 12, n: int = 100) -> dict:
+def beams(model, length: int = 12, n: int = 50) -> dict:
     """Whole numbers right, and the mean ln p of what was found, for each width."""
     source, target = reversing.pairs(np.random.default_rng([2, length]), n, length, length)
     rows = {}
@@ -65,17 +69,6 @@ def run(attention: str | None, how: str, seed: int) -> dict:
     return row
 
 
-def read() -> list[dict]:
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-
-
-def write(rows: list[dict]):
-    """All rows, so that the file is whole whenever the process ends."""
-    partial = RESULTS.with_suffix(".partial")
-    partial.write_text(json.dumps(rows, indent=1) + "\n")
-    os.replace(partial, RESULTS)
-
-
 def key(row: dict) -> tuple:
     return row["attention"], row["how"], row["seed"]
 
@@ -87,16 +80,16 @@ def main():
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     arguments = parser.parse_args()
-    rows = [] if arguments.fresh else read()
-    for seed in SEEDS:
-        for attention, how in RUNS:
+    rows = [] if arguments.fresh else results.read("reversing") or []
+    for attention, how in RUNS:
+        for seed in SEEDS:
             if (attention, how, seed) in map(key, rows):
                 continue
             row = run(attention, how, seed)
             print(json.dumps({**row, "loss": row["loss"][-1]}), flush=True)
             rows.append(row)
             if arguments.write:
-                write(rows)
+                results.write("reversing", rows)
 
 
 if __name__ == "__main__":

@@ -171,6 +171,25 @@ def soft_target_gradient(a, q):
     return (p / p.sum(axis=1, keepdims=True) - q) / len(a)
 
 
+def masked_weights(scores, mask):
+    """The softmax of scores (n, S) over the positions where mask (n, S) is True, 0 elsewhere."""
+    scores = np.where(mask, scores, -np.inf)
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(dweights, weights):
+    """The gradient at the scores (n, S) of softmax weights (n, S)."""
+    return weights * (dweights - (weights * dweights).sum(axis=1, keepdims=True))
+
+
+def beam_step(totals, log_p, width):
+    """Pairs (hypothesis, symbol) of the `width` best sums, totals (n,) + log_p (n, V)."""
+    sums = totals[:, None] + log_p
+    best = np.argsort(-sums, axis=None)[:width]
+    return np.stack(np.unravel_index(best, sums.shape), axis=1)
+
+
 QUESTIONS: dict[str, Question] = {
     # 01 RNN
     "01.1": Question(
@@ -489,5 +508,48 @@ QUESTIONS: dict[str, Question] = {
     "06.8": Question(
         expected="b",
         hint="How many of 1000 tries succeed if each has a chance of one in a thousand?",
+    ),
+    # 07 Attention
+    "07.1": Question(
+        expected=23,
+        hint="Count the encoder's updates after the one that reads the digit, and the decoder's up "
+        "to the step that writes it.",
+    ),
+    "07.2": Question(
+        expected=8,
+        hint="Variances of independent numbers add up; the standard deviation is the root.",
+    ),
+    "07.3": Question(
+        expected=masked_weights,
+        hint="Put -∞ where the mask is False, then subtract each row's largest score.",
+        cases=(
+            (np.array([[1.0, 2.0, 3.0]]), np.array([[True, False, True]])),
+            (np.array([[1e4, 0.0], [-1e4, 5.0]]), np.array([[True, True], [True, False]])),
+        ),
+    ),
+    "07.4": Question(
+        expected=softmax_backward,
+        hint="The mean of the row's dweights, weighted with the weights, is subtracted from each.",
+        cases=(
+            (np.array([[1.0, -2.0, 0.5]]), np.array([[0.2, 0.3, 0.5]])),
+            (np.array([[3.0, 3.0], [1.0, 0.0]]), np.array([[0.5, 0.5], [0.9, 0.1]])),
+        ),
+    ),
+    "07.5": Question(
+        expected="c",
+        hint="What changes the output if you change it, whatever the weight on it says?",
+    ),
+    "07.6": Question(
+        expected="b",
+        hint="What does the decoder read in training, and what when it writes alone?",
+    ),
+    "07.7": Question(
+        expected=beam_step,
+        hint="Add the totals as a column, sort all n·V sums together, and turn the place of each "
+        "back into a row and a column.",
+        cases=(
+            (np.array([-1.0, -1.5]), np.log([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]), 3),
+            (np.array([0.0]), np.log([[0.2, 0.5, 0.3]]), 2),
+        ),
     ),
 }

@@ -36,10 +36,10 @@ def said_for(*parts: str) -> dict:
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    """4,000 words that the provided LSTM wrote: a book that it knows, and no book's text."""
+    """2,000 words that the provided LSTM wrote: a book that it knows, and no book's text."""
     model, lexicon = pretrained.load("pride_prejudice", "lstm")
     index = {word: place for place, word in enumerate(lexicon)}
-    words = generate(model, ["the"], index, dict(enumerate(lexicon)), 1, 4000, seed=1)
+    words = generate(model, ["the"], index, dict(enumerate(lexicon)), 1, 2000, seed=1)
     return " ".join(words)
 
 

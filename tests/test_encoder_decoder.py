@@ -21,7 +21,7 @@ from blg561.layer.encoder_decoder import (
     shifted,
 )
 
-ATTENTIONS = [None, "dot", "additive"]
+ATTENTIONS = [None, "dot", "scaled", "additive"]
 all_attentions = pytest.mark.parametrize("attention", ATTENTIONS)
 SOURCE = padded([[3, 4, 5, 3], [5], [4, 4]])
 TARGET = padded([[5, 3, END], [4, END], [3, 3, 5, 4, END]])
@@ -59,10 +59,11 @@ def loss_in_torch(attention, source, target, **parameters):
         zero = torch.zeros(1, 3, dtype=torch.float64)
         (memory,) = unrolled(gru_step, x_in, zero, **of("encoder"))
         (h,) = unrolled(gru_step, y_in, memory[:, -1], **of("decoder"))
-        if attention == "dot":
-            context = F.scaled_dot_product_attention(h, memory, memory)
+        if attention in ("dot", "scaled"):
+            scale = 1.0 if attention == "dot" else None
+            context = F.scaled_dot_product_attention(h, memory, memory, scale=scale)
             h = torch.cat([h, context], dim=-1)
-        elif attention == "additive":
+        elif attention:
             a = of("attention")
             u = torch.tanh((h @ a["Wq"])[:, :, None] + (memory @ a["Wk"])[:, None])
             h = torch.cat([h, (u @ a["v"]).softmax(-1) @ memory], dim=-1)

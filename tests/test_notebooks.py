@@ -478,6 +478,7 @@ LESSON_OF = {
     "LM": "04_LanguageModelling",
     "BT": "05_BeyondTheTarget",
     "NLM": "06_OpenTheBox",
+    "ATT": "07_Attention",
 }
 NUMBER = re.compile(rf"\(((?:{'|'.join(LESSON_OF)})\.\d+)\)")
 EQUATION = re.compile(r"\\tag\{([^}]*)\}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import shutil
 import sys
+import textwrap
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +192,10 @@ def header(function: ast.FunctionDef, indent: int) -> str:
     )
     arguments = ast.unparse(shown).replace("'", '"')
     space = " " * indent
+    if len(arguments) > 80:
+        inner = space + " " * 4
+        wrapped = textwrap.fill(arguments, 96, initial_indent=inner, subsequent_indent=inner)
+        arguments = f"\n{wrapped}\n{space}"
     return f"{space}def {function.name}({arguments}):\n{space}    raise NotImplementedError"
 
 

@@ -22,7 +22,8 @@ from blg561.layer.recurrent_layers import GRULayer
 PAD, BEGIN, END = 0, 1, 2
 ATTENTIONS = {
     None: lambda H, rng, dtype: None,
-    "dot": lambda H, rng, dtype: DotProductAttention(),
+    "dot": lambda H, rng, dtype: DotProductAttention(scale=False),
+    "scaled": lambda H, rng, dtype: DotProductAttention(),
     "additive": lambda H, rng, dtype: AdditiveAttention(H, H, H, rng, dtype),
 }
 
@@ -60,7 +61,7 @@ class EncoderDecoder:
 
     source_symbols, target_symbols: how many there are, PAD, BEGIN and END among them.
     embed_size, hidden_size: sizes of both embeddings, and H of both GRUs.
-    attention: "dot", "additive" or None.
+    attention: "dot", "scaled" (the dot product divided by √H), "additive" or None.
     rng: an integer seed or a `numpy.random.Generator`.
     dtype: of the parameters, and so of all results.
 
@@ -78,7 +79,8 @@ class EncoderDecoder:
         dtype=np.float64,
     ):
         if attention not in ATTENTIONS:
-            raise ValueError(f'attention: expected "dot", "additive" or None, got {attention!r}')
+            known = ", ".join(map(repr, ATTENTIONS))
+            raise ValueError(f"attention: expected one of {known}, got {attention!r}")
         rng = np.random.default_rng(rng)
         H = hidden_size
         self.source_embedding = EmbeddingLayer(source_symbols, embed_size, rng, dtype)
@@ -153,10 +155,17 @@ class EncoderDecoder:
     def backward(self):
         """The gradients of the last `loss` → `self.grad`, a dict with the names of `parameters`."""
         source, real, shape = self._kept
-        dlogits = self.criterion.backward()["dlogits"]
-        padded = np.zeros(shape, dlogits.dtype)
-        padded[real] = dlogits[0]
-        gradients = {"output": self.output.backward(padded)}
+        own = self.criterion.backward()["dlogits"]
+        dlogits = np.zeros(shape, own.dtype)
+        dlogits[real] = own[0]
+        return self.backward_from(dlogits, source)
+
+    def backward_from(self, dlogits, source):
+        """The same for any dlogits (N, T, V) at what `forward` made of `source` (N, S).
+
+        `encoder.grad["dx"]` then has the gradient at the vectors of the source's symbols.
+        """
+        gradients = {"output": self.output.backward(dlogits)}
         H = self.decoder.out_size
         dh = gradients["output"]["dx"][..., :H]
         dmemory = np.zeros((*source.shape, H), dh.dtype)

@@ -22,7 +22,7 @@ def pairs(rng, n, shortest, longest):
 def train(
     attention,
     seed,
-    steps=2000,
+    steps=1000,
     forcing=lambda done: 1.0,
     hidden_size=64,
     learning_rate=0.005,
