@@ -24,7 +24,7 @@ from blg561.language_model.recipes import LADDER, Recipe, find
 SEEDS = (0, 1, 2)
 BOOKS = "pride_prejudice", "tale_of_two_cities", "the_brothers_karamazov"
 TITLES = {
-    "lstm": "LSTM, lesson 4",
+    "lstm": "LSTM, lesson 4, for 12 epochs",
     "sgd": "LSTM, large-step SGD, no dropout",
     "tied": "+ tied weights",
     "locked_dropout": "+ locked dropout",

@@ -11,6 +11,7 @@ the package.
 from __future__ import annotations
 
 import ast
+import functools
 import shutil
 import sys
 import textwrap
@@ -139,6 +140,7 @@ def restore(text: str, cuts: list[Cut]) -> str:
     return "".join(lines)
 
 
+@functools.cache
 def package() -> tuple[dict[str, str], dict[str, list[Cut]]]:
     """The handout's part of the package, text by path, and what was cut from each file."""
     files, cuts = {}, {}
