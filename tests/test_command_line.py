@@ -51,6 +51,13 @@ def corpus(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
+def whole_corpus(tmp_path, monkeypatch):
+    """What another process finds: that one cannot be told of another own folder to write to."""
+    (tmp_path / "practice.txt").write_bytes(practice.text().encode())
+    monkeypatch.setenv("BLG561_DATA", str(tmp_path))
+
+
+@pytest.fixture
 def network(corpus, monkeypatch, capsys) -> Path:
     """The checkpoint of a finished training, also provided as the LSTM on the practice corpus."""
     assert main(["train", "--book", "practice"]) == 0
@@ -127,7 +134,7 @@ HELP = "\nfor command in {}:\n    with suppress(SystemExit): main([command, '--h
         + HELP.format(COMMANDS),
     ],
 )
-def test_torch_is_not_imported(corpus, code):
+def test_torch_is_not_imported(whole_corpus, code):
     code += "\nimport sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
@@ -184,7 +191,7 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_nobody_who_reads_is_no_error_message(corpus):
+def test_nobody_who_reads_is_no_error_message(whole_corpus):
     """As in `python -m blg561 books | true`, with a reader that is certainly gone."""
     reading, writing = os.pipe()
     os.close(reading)
