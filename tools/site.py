@@ -157,8 +157,9 @@ def stage(notebooks: Path, source: Path) -> None:
 
 
 def on_the_site(text: str) -> str:
-    """Markdown of the repository: lessons are pages here, other files are on the repository's."""
+    """Markdown of the repository: lessons and docs/ are pages here, other files are there."""
     text = re.sub(r"\]\((?:\.\./)?notebooks/(\w+\.ipynb)", r"](lessons/\1", text)
+    text = re.sub(r"\]\((?:\.\./)?docs/(\w+\.md)", r"](\1", text)
     return re.sub(r"\]\(\.\./", f"](https://github.com/{repository.slug()}/blob/main/", text)
 
 

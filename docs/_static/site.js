@@ -54,6 +54,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (!/\/results\.html$/.test(location.pathname)) return;
   for (const table of document.querySelectorAll("table")) {
     [...table.querySelectorAll("thead th")].forEach((cell, column) => {
+      if (!cell.textContent.trim()) return; // a column without a name has no button
       const button = document.createElement("button");
       button.type = "button";
       button.className = "sort";
