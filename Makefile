@@ -18,7 +18,7 @@ TWO_FILES := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 COLAB_PYTHON ?= python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help install lessons lab test mutants colab notebooks sync repository release-books \
+.PHONY: help install lessons lab test mutants elsewhere colab notebooks sync repository release-books \
 	benchmark handout autograder site clean
 
 help:  ## show this list
@@ -51,6 +51,9 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 
 mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
 	@$(BIN)/python -m tools.mutants
+
+elsewhere: $(STAMP)  ## run lessons 04 to 06 on other editions and texts (half an hour)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/lessons_elsewhere.py --verbose
 
 colab: $(STAMP)  ## rehearse the lessons with Colab's versions and no checkout (Python 3.13)
 	@$(BIN)/python -m tools.colab $(COLAB_PYTHON) $(LESSON)

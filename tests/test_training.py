@@ -290,9 +290,12 @@ def training_run(
 
 @pytest.fixture(scope="module")
 def processes():
-    """Starts processes quickly: each is a fork of one that has imported PyTorch and no more."""
+    """Starts processes quickly: each is a fork of one that has imported PyTorch and no more.
+
+    With torch._dynamo, that is, which its first optimizer would take a second to import.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["blg561.language_model.training"])
+    context.set_forkserver_preload(["blg561.language_model.training", "torch._dynamo"])
     return context
 
 
