@@ -8,9 +8,8 @@ pull back to the trained weights. And what the lexicon gives away: the Good-Turi
 spread over the words that training never showed, without learning anything. Learning rates, decay
 and mixture weights are chosen on the first half of the validation part.
 
-Each system has two intervals from 2000 block bootstrap draws, stretches of 500 words taken with
-replacement: of its perplexity, and of the nats that it gains on the network, word by word (paired:
-the same stretches for both). They are over the text and not over seeds. results/adaptation.json has
+Each system has two intervals over the text, by the leaderboard's bootstrap (blocks of 500 words):
+of its perplexity, and of the nats a word that it gains on the network. results/adaptation.json has
 it all; the nats of each system are kept in models/adaptation/, so that an interrupted run goes on.
 """
 
@@ -20,10 +19,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from benchmarks import results
+from benchmarks.leaderboard import bootstrap
 from blg561.language_model import books, experiment, pretrained, recipes
 from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Unseen, unseen_mass
 from blg561.language_model.systems import (
@@ -41,7 +40,6 @@ BOOK = "pride_prejudice"
 SGD_RATES = 0.25, 0.5, 1.0
 RMS_RATE = 1e-4  # the best of the leaderboard's four on the first half
 DECAYS = 0.0, 1e-3, 1e-2
-BLOCK, DRAWS = 500, 2000
 
 
 def kept(name: str, score: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -54,27 +52,13 @@ def kept(name: str, score: Callable[[], torch.Tensor]) -> torch.Tensor:
     return torch.load(path)
 
 
-def resampled(nats: torch.Tensor, base: torch.Tensor) -> dict:
-    """95 % intervals over the text: of the perplexity, and of the nats a word gained on `base`."""
-    blocks = len(nats) // BLOCK
-    draws = np.random.default_rng(0).integers(blocks, size=(DRAWS, blocks))
-    means, gains = (
-        part[: blocks * BLOCK].view(blocks, BLOCK).mean(dim=1).numpy()[draws].mean(axis=1)
-        for part in (nats, base - nats)
-    )
-    interval = [np.quantile(values, (0.025, 0.975)) for values in (np.exp(means), gains)]
-    return {
-        "perplexity_interval": interval[0].round(2).tolist(),
-        "gain": round((base - nats).mean().item(), 4),
-        "gain_interval": interval[1].round(4).tolist(),
-    }
-
-
 def described(nats: torch.Tensor, base: torch.Tensor, **settings) -> dict:
     half = len(nats) // 2
     parts = {"perplexity": nats, "first_half": nats[:half], "second_half": nats[half:]}
     scores = {name: round(perplexity(n.mean().item()), 3) for name, n in parts.items()}
-    return {**scores, **resampled(nats, base), **settings}
+    nats, base = nats.numpy(), base.numpy()
+    interval = bootstrap.figures(nats)["interval"]
+    return {**scores, "interval": interval, "gain": bootstrap.gain(nats, base), **settings}
 
 
 def mixed(*parts: torch.Tensor) -> tuple[torch.Tensor, list[float]]:
@@ -136,7 +120,7 @@ def scored() -> dict:
 
 
 def main():
-    results.write("adaptation", {"block": BLOCK, "draws": DRAWS, "systems": scored()})
+    results.write("adaptation", scored())
     print(json.dumps(results.read("adaptation"), indent=2))
 
 
