@@ -7,9 +7,11 @@ Several rungs of the ladder change more than one thing: locked dropout comes wit
 epochs, averaged weights with another end of the learning rate, the second layer with a quarter more
 weights. Each run here changes one of them alone, for *Pride and Prejudice*. Everything else is as
 in the rung, and the score is that of the leaderboard: every validation word once, given all that
-is before it. results/ladder_controls.json has for each run the perplexities, one a seed.
+is before it. results/ladder_controls.json has for each rival the number of weights and the
+perplexities, one a seed, of the whole validation part and of its halves.
 
-A run that the file has is not repeated; one that was interrupted goes on where it was.
+A run that the file has is not repeated; one that was interrupted goes on where it was. Five to
+ten minutes a run on one core.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ def variants() -> dict[str, Recipe]:
     }
 
 
-def run(name: str, recipe: Recipe) -> dict:
-    """The recipe carried out, or the rest of it, and what it came to."""
+def run(name: str, recipe: Recipe) -> tuple[int, dict[str, float]]:
+    """The recipe carried out, or the rest of it: its number of weights and its perplexities."""
     datasets = experiment.build_datasets(recipe, books.find(BOOK))
     folder = MODELS / f"{name}-{recipe.seed}"
     with contextlib.redirect_stdout(sys.stderr):
@@ -59,18 +61,25 @@ def run(name: str, recipe: Recipe) -> dict:
     nats = Network(model).score(datasets[1].data)
     half = len(nats) // 2
     parts = {"perplexity": nats, "first_half": nats[:half], "second_half": nats[half:]}
-    scores = {part: round(perplexity(n.mean().item()), 3) for part, n in parts.items()}
-    return scores | {"weights": sum(p.numel() for p in model.parameters())}
+    weights = sum(p.numel() for p in model.parameters())
+    return weights, {part: round(perplexity(n.mean().item()), 3) for part, n in parts.items()}
 
 
 def read() -> dict:
-    """{name: {seed: result}}."""
+    """{name: {"weights": their number, "perplexity": one a seed, the halves likewise}}."""
     return results.read("ladder_controls") or {}
 
 
-def write(name: str, seed: int, result: dict):
+def seeds_of(name: str) -> int:
+    """How many seeds are done: 0, 1, ..."""
+    return len(read().get(name, {}).get("perplexity", []))
+
+
+def write(name: str, weights: int, scores: dict[str, float]):
     found = read()
-    found.setdefault(name, {})[str(seed)] = result
+    row = found.setdefault(name, {"weights": weights})
+    for part, score in scores.items():
+        row.setdefault(part, []).append(score)
     results.write("ladder_controls", found)
 
 
@@ -78,16 +87,16 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", default=["*"], help="patterns of the names of runs")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="default: 0")
+    parser.add_argument("names", nargs="*", default=["*"], help="patterns of the rivals' names")
+    parser.add_argument("--seeds", type=int, default=1, help="how many of each (default: 1)")
     arguments = parser.parse_args()
-    for seed in arguments.seeds:
+    for seed in range(arguments.seeds):
         for name, recipe in variants().items():
             chosen = any(fnmatch(name, pattern) for pattern in arguments.names)
-            if chosen and str(seed) not in read().get(name, {}):
-                result = run(name, replace(recipe, seed=seed))
-                write(name, seed, result)
-                print(f"{name}, seed {seed}: {result}", flush=True)
+            if chosen and seeds_of(name) <= seed:
+                weights, scores = run(name, replace(recipe, seed=seed))
+                write(name, weights, scores)
+                print(f"{name}, seed {seed}: {scores}", flush=True)
 
 
 if __name__ == "__main__":

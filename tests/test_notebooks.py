@@ -107,6 +107,16 @@ def stores_no_warning_and_no_progress_bar(notebook, name):
     ]
 
 
+def was_stored_with_the_known_edition(notebook, name):
+    """And knows it: what a lesson asserts of that edition alone was asserted then."""
+    return [
+        f"cell {cell.execution_count}: {match.group()!r}"
+        for cell in code_cells(notebook)
+        for text in texts(cell)
+        for match in re.finditer(r"\(another edition\)|Using the practice corpus", text)
+    ]
+
+
 def stores_figures_as_png(notebook, name):
     kinds = {"image/png", "text/plain"}
     return [
@@ -199,6 +209,7 @@ CHECKS = [
     stores_no_path_of_a_machine,
     stores_nothing_from_stderr,
     stores_no_warning_and_no_progress_bar,
+    was_stored_with_the_known_edition,
     stores_figures_as_png,
     gives_every_figure_an_alternative_text,
     is_small,
@@ -311,6 +322,7 @@ BAD = [
     (stores_nothing_from_stderr, output(stream("hm", name="stderr"))),
     (stores_no_warning_and_no_progress_bar, output(stream("x.py:3: UserWarning: slow\n"))),
     (stores_no_warning_and_no_progress_bar, output(stream(BAR))),
+    (was_stored_with_the_known_edition, output(stream("read: a novel (another edition)"))),
     (stores_figures_as_png, output(result(**{"image_svg+xml": "<svg/>"}))),
     (gives_every_figure_an_alternative_text, output(figure(""))),
     (gives_every_figure_an_alternative_text, output(result(image_png="iVBO"))),
