@@ -10,7 +10,7 @@ project = "blg561"
 html_title = "blg561"
 html_favicon = "_static/favicon.svg"
 extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.mathjax", "equations", "pages"]
-exclude_patterns = ["_extensions"]
+exclude_patterns = ["_extensions", "_parts"]
 suppress_warnings = [
     "myst.header"
 ]  # a lesson's questions are third-level headings wherever they stand
@@ -42,4 +42,8 @@ copyright = "the authors, MIT licence"
 html_context = {"default_mode": "auto"}
 
 mathjax_path = "mathjax/tex-svg.js"
-mathjax3_config = {"svg": {"fontCache": "global"}}
+mathjax3_config = {
+    "svg": {"fontCache": "global"},
+    # the menu stays, but nobody has to step through a page by its formulas
+    "options": {"menuOptions": {"settings": {"inTabOrder": False}}},
+}

@@ -16,6 +16,7 @@ from importlib.metadata import files
 from pathlib import Path
 
 import nbformat
+from nbformat.v4 import new_markdown_cell
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
@@ -35,6 +36,8 @@ LABEL = re.compile(r"[A-Z]+\.\d+[a-z]?")
 LESSON_LINK = re.compile(r"\]\((?:\./)?(\w+)\.ipynb(#[^)]*)?\)")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 SYMBOLS = re.compile(r"^\| sign \|.*\n(?:\|.*(?:\n|$))+", re.MULTILINE)  # a whole table
+# what only the site can show, at the end of a section of a lesson: a file of docs/_parts
+ADDED = {"06_OpenTheBox": ("### Is it only a witness?", "hold_it_yourself.md")}
 PAGES = {
     "results": "results/README.md",
     "teaching": "docs/teaching.md",
@@ -87,6 +90,24 @@ def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
     links = rf"[Open in Colab](\1) · [source]({source}) · about {minutes:.0f} minutes to read"
     notebook.cells[0].source = BADGE.sub(links, notebook.cells[0].source)
     return notebook
+
+
+def add_part(notebook: nbformat.NotebookNode, heading: str, part: str) -> None:
+    """Put a file of docs/_parts behind the section `heading`, as a cell of its own.
+
+    Raises ValueError where the lesson has no such section.
+    """
+    lines = [cell.source.splitlines() for cell in notebook.cells]
+    first = next((n for n, cell in enumerate(lines) if heading in cell), None)
+    if first is None:
+        raise ValueError(f"expected a section {heading!r}, where {part} is put")
+    later = (
+        n
+        for n, cell in enumerate(notebook.cells)
+        if n > first and cell.cell_type == "markdown" and re.search(r"^#{2,3} ", cell.source)
+    )
+    text = (ROOT / "docs" / "_parts" / part).read_text(encoding="utf-8")
+    notebook.cells.insert(next(later, len(notebook.cells)), new_markdown_cell(text))
 
 
 def title_of(notebook: nbformat.NotebookNode) -> str:
@@ -142,6 +163,8 @@ def stage(notebooks: Path, source: Path) -> None:
     (source / "equations.md").write_text(equations_page(equations, lessons), encoding="utf-8")
     (source / "symbols.md").write_text(symbols_page(lessons), encoding="utf-8")
     for name, notebook in lessons.items():
+        if name in ADDED:
+            add_part(notebook, *ADDED[name])
         nbformat.write(prepare(notebook, name), source / "lessons" / f"{name}.ipynb")
     (source / "source").mkdir()
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -177,6 +200,7 @@ def build(notebooks: Path = LESSONS) -> int:
     stage(notebooks, SOURCE)
     shutil.rmtree(SITE, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    command += ["-d", str(SOURCE.with_name("site-doctrees"))]
     code = subprocess.run([*command, str(SOURCE), str(SITE)], check=False).returncode
     if code:
         print("Sphinx has complaints, see above.", file=sys.stderr)
