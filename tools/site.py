@@ -21,7 +21,9 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from tools import live, repository
+from benchmarks.leaderboard import table
+from blg561.language_model.books import CATALOGUE
+from tools import leaderboard, live, repository
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = ROOT / "notebooks"
@@ -172,11 +174,24 @@ def stage(notebooks: Path, source: Path) -> None:
         page.write_text(source_page(path), encoding="utf-8")
     for name, original in PAGES.items():
         text = (ROOT / original).read_text(encoding="utf-8")
+        if name == "results":
+            text = with_figures(text)
         (source / f"{name}.md").write_text(on_the_site(text), encoding="utf-8")
+    short = leaderboard.figure("pride_prejudice", leaderboard.SHORT)
+    (source / "_parts" / "leaderboard.html").write_text(short, encoding="utf-8")
     figure = source / "_static" / "perplexity.png"
     shutil.copy(ROOT / "figures" / "perplexity.png", figure)
     copy_mathjax(source / "_static" / "mathjax")
     live.write(source / "_static" / "live")
+
+
+def with_figures(results: str) -> str:
+    """results/README.md with a figure of the leaderboard before each of its tables."""
+    for book in table.by_book(table.read()):
+        line = re.compile(rf"^\*\*{CATALOGUE[book].title}\*\* \(lexicon .*$", re.MULTILINE)
+        drawn = leaderboard.figure(book)
+        results = line.sub(lambda match, drawn=drawn: f"{match[0]}\n\n{drawn}", results)
+    return results
 
 
 def on_the_site(text: str) -> str:

@@ -8,30 +8,41 @@ function stacked(tex) {
   const [, formula, tag] = tex.match(/^\\\[(.*?)(\\tag\{[^}]*\}\s*)?\\\]$/s) ?? [];
   const parts = formula?.split(/\\q?quad\b/) ?? [];
   if (parts.length < 2 || formula.includes("\\begin")) return tex;
-  const lines = parts.map((part) => `& ${part.trim()}`).join(" \\\\ ");
+  const lines = parts.map((part) => `& ${part.trim()}`).join(" \\\\[0.5em] ");
   return `\\[\\begin{aligned} ${lines} \\end{aligned} ${tag ?? ""}\\]`;
 }
 
-// An ex in em. It differs from size to size, as x-heights are rounded to pixels: the largest.
+// An ex in em at sizes of 6 to 16 pixels: it differs, as x-heights are rounded to pixels.
 function exInEm() {
   const probe = document.createElement("span");
   probe.style.cssText = "position: absolute; width: 100ex";
   document.body.append(probe);
-  const ratios = Array.from({ length: 40 }, (_, n) => {
+  const ratios = Array.from({ length: 41 }, (_, n) => {
     const size = 6 + n / 4;
     probe.style.fontSize = `${size}px`;
     return probe.getBoundingClientRect().width / (100 * size);
   });
   probe.remove();
-  return Math.max(...ratios);
+  return ratios;
+}
+
+// How many ex a formula needs. MathJax leaves as much room at its left as its number has at its
+// right, which a formula at the left edge does not need.
+function widthInEx(formula, pixels) {
+  const [table, number] = formula.querySelectorAll("svg[data-table] > g, svg[data-labels] > g");
+  if (!number || !NARROW) return parseFloat(formula.style.minWidth || formula.firstChild.getAttribute("width"));
+  formula.style.minWidth = formula.firstChild.style.minWidth = 0;
+  const width = (part) => part.getBoundingClientRect().width / pixels;
+  return width(table) + width(number) + 2;
 }
 
 // How wide a formula is, in em: site.css makes its letters smaller where that is too much.
 function tellWidths() {
-  const ratio = exInEm();
+  const ratios = exInEm();
+  const largest = Math.max(...ratios);
   for (const formula of document.querySelectorAll("div.math > mjx-container")) {
-    const ex = parseFloat(formula.style.minWidth || formula.firstChild.getAttribute("width"));
-    formula.style.setProperty("--wide", (ex * ratio).toFixed(2));
+    const pixels = ratios.at(-1) * parseFloat(getComputedStyle(formula).fontSize);
+    formula.style.setProperty("--wide", (widthInEx(formula, pixels) * largest).toFixed(2));
   }
 }
 

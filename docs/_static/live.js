@@ -14,7 +14,7 @@ const SKELETON = `
   <div class="live-buttons">
     <button type="button" data-do="run">Go on</button>
     <button type="button" data-do="step">One word</button>
-    <button type="button" data-do="back">One word back</button>
+    <button type="button" data-do="back">Back</button>
     <button type="button" data-do="again">From the beginning</button>
     <label>seed <input type="number" data-set="seed" value="1" min="0" step="1"></label>
   </div>
@@ -25,6 +25,7 @@ const SKELETON = `
   </div>
   <p class="live-note" role="status" aria-live="polite"></p>
   <p class="live-text" aria-label="the text so far"></p>
+  <p class="live-score"></p>
   <div class="live-panels">
     <section aria-label="What may come next">
       <p class="live-title">What may come next</p>
@@ -41,8 +42,7 @@ const SKELETON = `
       <p class="live-title">All cell states</p>
       <canvas class="live-strip" role="img" aria-label="the cell states of all units after the last word, one bar a unit"></canvas>
     </section>
-  </div>
-  <p class="live-score"></p>`;
+  </div>`;
 
 class Live {
   constructor(place, network, about, number) {

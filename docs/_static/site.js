@@ -56,6 +56,18 @@ function sortTable(table, column, button) {
   button.dataset.order = up ? "up" : "down";
 }
 
+// On a phone the letters of a drawing are small: a tap shows it in its own size, in a box that can
+// be moved sideways.
+function makeLarger(image) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "zoom", ariaExpanded: "false" });
+  image.replaceWith(button);
+  button.append(image);
+  button.addEventListener("click", () => {
+    button.ariaExpanded = String(button.classList.toggle("zoomed"));
+  });
+}
+
 // Paper is white, whatever the screen is.
 let theme;
 addEventListener("beforeprint", () => {
@@ -75,6 +87,7 @@ document.addEventListener("DOMContentLoaded", () => {
     link.addEventListener("click", tapped);
   }
   document.addEventListener("keydown", (event) => event.key === "Escape" && hideEquation());
+  if (innerWidth < 600) document.querySelectorAll("article .cell_output img").forEach(makeLarger);
   if (!/\/results\.html$/.test(location.pathname)) return;
   for (const table of document.querySelectorAll("table")) {
     [...table.querySelectorAll("thead th")].forEach((cell, column) => {
