@@ -3,13 +3,29 @@
 
 const NARROW = window.innerWidth < 600;
 
-// The parts of a long formula below each other, where the screen has no room beside each other.
+// A long formula in lines, where the screen has no room for it: its parts below each other, or what
+// a chain of equations goes on with.
 function stacked(tex) {
   const [, formula, tag] = tex.match(/^\\\[(.*?)(\\tag\{[^}]*\}\s*)?\\\]$/s) ?? [];
-  const parts = formula?.split(/\\q?quad\b/) ?? [];
-  if (parts.length < 2 || formula.includes("\\begin")) return tex;
+  if (!formula || formula.includes("\\begin")) return tex;
+  let parts = formula.split(/\\q?quad\b/);
+  if (parts.length < 2 && formula.length > 70) parts = chain(formula);
+  if (parts.length < 2) return tex;
   const lines = parts.map((part) => `& ${part.trim()}`).join(" \\\\[0.5em] ");
   return `\\[\\begin{aligned} ${lines} \\end{aligned} ${tag ?? ""}\\]`;
+}
+
+// "a = b = c" as "a = b" and "= c"; an equals sign in brackets is none of the chain.
+function chain(formula) {
+  const places = [];
+  let depth = 0;
+  [...formula].forEach((sign, n) => {
+    if ("{([".includes(sign)) depth++;
+    if ("})]".includes(sign)) depth--;
+    if (sign === "=" && depth === 0) places.push(n);
+  });
+  const ends = [0, ...places.slice(1), formula.length];
+  return ends.slice(1).map((end, n) => formula.slice(ends[n], end));
 }
 
 // An ex in em at sizes of 6 to 16 pixels: it differs, as x-heights are rounded to pixels.
