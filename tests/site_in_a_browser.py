@@ -214,7 +214,7 @@ def test_on_paper_nothing_is_cut_and_no_control_is_left(reading):
           const made = "button, input, textarea, nav, .headerlink";
           const controls = [...document.querySelectorAll(made)]
             .filter((e) => seen(e) && !e.matches(".sort, .zoom"));
-          const folded = [...document.querySelectorAll("details > :not(summary)")]
+          const folded = [...document.querySelectorAll("details:not(.hide) > :not(summary)")]
             .filter((e) => !seen(e));
           return [cut, controls, folded].map((l) => l.map((e) => e.outerHTML.slice(0, 90))); }"""
     )

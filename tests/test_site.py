@@ -69,6 +69,15 @@ def test_a_lesson_on_the_site_has_links_for_its_badge_and_texts_for_its_figures(
     nbformat.validate(prepared)
 
 
+def test_many_measured_numbers_are_folded_and_a_few_are_not(lessons):
+    cells = [new_code_cell("X = [\n" + "1,\n" * lines + "]") for lines in (5, 500)]
+    for cell in cells:
+        cell.metadata["tags"] = ["results:x"]
+    lessons["01_A"].cells += cells
+    few, many = site.prepare(lessons["01_A"], "01_A").cells[-2:]
+    assert few.metadata.tags == ["results:x"] and "hide-input" in many.metadata.tags
+
+
 def test_indexes_hold_every_equation_and_every_table_of_signs(lessons):
     equations = site.find_equations(lessons)
     page = site.equations_page(equations, lessons)

@@ -45,6 +45,7 @@ PAGES = {
     "teaching": "docs/teaching.md",
     "contributing": "CONTRIBUTING.md",
 }
+LONG = 60  # lines of measured numbers that are folded: on a phone they would be ten screens
 WORDS_A_MINUTE, SECONDS_A_CELL = 180, 20  # prose with formulas is slow, and code is looked at
 
 
@@ -83,6 +84,8 @@ def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
             words += len(re.sub(r"\$\$?.*?\$\$?", " x ", cell.source, flags=re.DOTALL).split())
             cell.source = LESSON_LINK.sub(r"](\1.ipynb\2)", cell.source)
         else:
+            if cell.source.count("\n") > LONG and "results:" in str(cell.metadata.get("tags")):
+                cell.metadata["tags"] += ["hide-input"]
             for output in cell.outputs:
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                 if alt:

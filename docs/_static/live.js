@@ -230,7 +230,7 @@ class Live {
     const mean = scored.reduce((sum, { nats }) => sum + nats, 0) / scored.length;
     this.find(".live-score").textContent = scored.length
       ? `Perplexity of your beginning, its first word apart: ${Math.exp(mean).toFixed(1)} ` +
-        "(the darker a word, the less it was expected)."
+        "(the stronger its colour, the less a word was expected)."
       : "";
   }
 
