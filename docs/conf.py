@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 project = "blg561"
 html_title = "blg561"
 html_favicon = "_static/favicon.svg"
-extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.mathjax", "equations", "pages"]
-exclude_patterns = ["_extensions"]
+extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.mathjax", "equations", "pages", "styles"]
+exclude_patterns = ["_extensions", "_parts"]
 suppress_warnings = [
     "myst.header"
 ]  # a lesson's questions are third-level headings wherever they stand
@@ -18,7 +18,7 @@ suppress_warnings = [
 myst_enable_extensions = ["dollarmath", "html_image", "substitution"]
 myst_heading_anchors = 3
 LIVE = json.loads((Path(__file__).parent / "_static" / "live" / "live.json").read_text("utf-8"))
-myst_substitutions = {name: f"{LIVE[name]:.2f}" for name in ("perplexity", "perplexity_8_bit")}
+myst_substitutions = {name: f"{LIVE[name]:.3f}" for name in ("perplexity", "perplexity_8_bit")}
 nb_execution_mode = "off"
 nb_merge_streams = True
 
@@ -42,4 +42,8 @@ copyright = "the authors, MIT licence"
 html_context = {"default_mode": "auto"}
 
 mathjax_path = "mathjax/tex-svg.js"
-mathjax3_config = {"svg": {"fontCache": "global"}}
+mathjax3_config = {
+    "svg": {"fontCache": "global"},
+    # the menu stays, but nobody has to step through a page by its formulas
+    "options": {"menuOptions": {"settings": {"inTabOrder": False}}},
+}

@@ -6,7 +6,9 @@ Pages are opened from a file, as a reader without a network would, and once from
 """
 
 import functools
+import gzip
 import http.server
+import itertools
 import math
 import re
 import shutil
@@ -88,35 +90,187 @@ def all_pages(folder: Path) -> list[Path]:
     return [p for p in found if p.name not in left_out]
 
 
-def reading_pages(folder: Path) -> list[Path]:
-    return [p for p in all_pages(folder) if p.parent.name != "source"]
+def names_of_pages() -> list[str]:
+    """The pages that are read, known before the site is built: all but those of source code."""
+    docs = [path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")]
+    names = {path.with_suffix("").as_posix() for path in docs if path.parent.name != "_parts"}
+    lessons = {f"lessons/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    return sorted(names | lessons | site.PAGES.keys() | {"equations", "symbols"})
 
 
-@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1200, "dark")])
-def test_pages_are_whole(pages, tab, width, theme):
-    """No broken link or image, every formula drawn, no sideways scrolling, alternative texts."""
-    for path in reading_pages(pages):
-        page = tab(path, width, theme)
-        found = page.evaluate(
-            """() => ({
-              wide: document.documentElement.scrollWidth - innerWidth,
-              errors: document.querySelectorAll("mjx-merror, [data-mjx-error]").length,
-              raw: [...document.querySelectorAll(".math")]
-                .filter((m) => !m.querySelector("mjx-container")).length,
-              silent: [...document.querySelectorAll("article img")]
-                .filter((i) => !i.alt.includes(" ")).length,
-              images: [...document.querySelectorAll("img")].map((i) => i.src),
-              links: [...document.querySelectorAll("a[href]")].map((a) => a.href),
-            })"""
-        )
-        images, links = found.pop("images"), found.pop("links")
-        assert found == dict(wide=0, errors=0, raw=0, silent=0), path.name
-        for address in images + [link for link in links if link.startswith("file:")]:
-            file, _, fragment = address.removeprefix("file://").partition("#")
-            assert Path(file).is_file(), f"{path.name} leads to {file}"
-            if fragment and file == str(path):
-                assert page.query_selector(f'[id="{fragment}"]'), f"{path.name}#{fragment}"
-        page.context.close()
+LESSONS = [name for name in names_of_pages() if re.match(r"lessons/\d", name)]
+WIDTHS = {"phone": 390, "desk": 1200}
+
+
+@pytest.fixture(scope="module", params=names_of_pages())
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=WIDTHS)
+def reading(request, name, pages, browser):
+    """Each page in turn, on a phone and on a desk, open once for all tests that look at it."""
+    complaints = []
+    width, on_phone = WIDTHS[request.param], request.param == "phone"
+    viewport = {"width": width, "height": 900}
+    context = browser.new_context(viewport=viewport, has_touch=on_phone)
+    page = context.new_page()
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((pages / f"{name}.html").as_uri())
+    page.evaluate("window.MathJax?.startup?.promise")
+    page.add_style_tag(content="* { transition: none !important; }")  # colours half-way between
+    page.complaints = complaints
+    yield page
+    context.close()
+
+
+def test_every_page_is_looked_at(pages):
+    found = {path.relative_to(pages).with_suffix("").as_posix() for path in all_pages(pages)}
+    assert {name for name in found if not name.startswith("source/")} == set(names_of_pages())
+
+
+def test_nothing_is_complained_of(reading):
+    assert reading.complaints == []
+
+
+def test_formulas_are_drawn(reading):
+    found = reading.evaluate(
+        """() => [document.querySelectorAll("mjx-merror, [data-mjx-error]").length,
+          [...document.querySelectorAll(".math")].filter((m) => !m.querySelector("mjx-container"))
+            .length]"""
+    )
+    assert found == [0, 0], "formulas with an error, formulas that are still TeX"
+
+
+def test_images_are_there_late_with_their_size_and_a_text(reading):
+    images = reading.evaluate(
+        """() => [...document.querySelectorAll("article img")].map(
+          (i) => [i.src, i.loading, i.alt, i.hasAttribute("width") && i.hasAttribute("height")])"""
+    )
+    for source, loading, text, has_size in images:
+        assert Path(source.removeprefix("file://")).is_file(), source
+        assert loading == "lazy" and has_size, source
+        assert " " in text, f"{source}: {text!r} does not say what is to be seen"
+
+
+def test_links_lead_somewhere(reading):
+    here = reading.url.removeprefix("file://")
+    for link in reading.evaluate("[...document.querySelectorAll('a[href]')].map((a) => a.href)"):
+        if link.startswith("file:"):
+            file, _, fragment = link.removeprefix("file://").partition("#")
+            assert Path(file).is_file(), link
+            if fragment and file == here:
+                assert reading.query_selector(f'[id="{fragment}"]'), link
+
+
+def test_headings_are_in_order(reading):
+    levels = reading.evaluate(
+        "[...document.querySelectorAll('article :is(h1,h2,h3,h4,h5,h6)')].map((h) => +h.tagName[1])"
+    )
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), levels
+
+
+# what is wider than its box, with what may be: code, tables, a drawing that was made larger
+TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll(
+    "article :not(pre, .wide, .zoomed, .visually-hidden, mjx-container *, svg *)")]
+  .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1
+    && ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
+    || e === document.documentElement && e.scrollWidth > innerWidth)
+  .map((e) => e.outerHTML.slice(0, 100))"""
+
+
+@pytest.mark.parametrize(
+    ("reading", "width"), [("phone", 390), ("desk", 900), ("desk", 1600)], indirect=["reading"]
+)
+def test_nothing_but_code_and_tables_scrolls_sideways(reading, width):
+    """Formulas neither: their letters get smaller instead, but can still be read."""
+    before = reading.viewport_size
+    reading.set_viewport_size({"width": width, "height": 900})
+    found = reading.evaluate(TOO_WIDE)
+    small = reading.evaluate(
+        """() => Math.min(...[...document.querySelectorAll("div.math > mjx-container")].map(
+          (m) => parseFloat(getComputedStyle(m).fontSize)))"""
+    )
+    reading.set_viewport_size(before)
+    assert found == []
+    assert small is None or small >= 8.5
+
+
+@pytest.mark.parametrize("reading", ["desk"], indirect=True)
+def test_on_paper_nothing_is_cut_and_no_control_is_left(reading):
+    """As wide as A4 with the margins of site.css: 180 mm."""
+    before = reading.viewport_size
+    reading.emulate_media(media="print")
+    reading.set_viewport_size({"width": 680, "height": 900})
+    found = reading.evaluate(
+        """() => {
+          const how = { visibilityProperty: true, contentVisibilityAuto: true };
+          const seen = (e) => e.checkVisibility(how);
+          const cut = [...document.querySelectorAll("article :is(div.math, pre, img, .wide, svg)")]
+            .filter((e) => seen(e) && !e.closest("mjx-container")
+              && (e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > 681));
+          const made = "button, input, textarea, nav, .headerlink";
+          const controls = [...document.querySelectorAll(made)]
+            .filter((e) => seen(e) && !e.matches(".sort, .zoom"));
+          const folded = [...document.querySelectorAll("details:not(.hide) > :not(summary)")]
+            .filter((e) => !seen(e));
+          return [cut, controls, folded].map((l) => l.map((e) => e.outerHTML.slice(0, 90))); }"""
+    )
+    reading.set_viewport_size(before)
+    reading.emulate_media(media="screen")
+    assert found == [[], [], []], "cut; controls; solutions that cannot be unfolded"
+
+
+# axe takes as long as a page has elements, and most of those are coloured words of code and the
+# lines of formulas. Code stays as plain text (its colours have a test of their own), and formulas
+# are MathJax's affair.
+SLIM = """() => { window.kept = [...document.querySelectorAll("pre, mjx-container")].map((e) => {
+    const nodes = [...e.childNodes];
+    if (e.tagName === "PRE") e.textContent = e.textContent; else e.replaceChildren();
+    return [e, nodes]; }); }"""
+# the theme gives what scrolls to the keyboard, some time after a change of width
+SETTLED = """() => [...document.querySelectorAll("pre")].every(
+  (e) => e.scrollWidth <= e.clientWidth || e.tabIndex === 0)"""
+WHOLE = "() => window.kept.forEach(([e, nodes]) => e.replaceChildren(...nodes))"
+# without preload: it would fetch style sheets, which no browser does from a file; and what else
+# than colours differs in the dark
+AXE = {
+    "light": {"preload": False, "resultTypes": ["violations"]},
+    "dark": {"preload": False, "resultTypes": ["violations"], "runOnly": ["color-contrast"]},
+}
+
+
+@pytest.mark.parametrize("theme", AXE)
+def test_axe_finds_nothing_serious(reading, theme):
+    reading.emulate_media(color_scheme=theme)
+    reading.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+    reading.wait_for_function(SETTLED, timeout=10_000)
+    reading.evaluate(SLIM)
+    found = axe_playwright.Axe().run(reading, {"exclude": [["mjx-container"]]}, AXE[theme])
+    reading.evaluate(WHOLE)
+    reading.emulate_media(color_scheme="light")
+    serious = [v for v in found.response["violations"] if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in serious] == []
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_has_what_a_reader_looks_for(pages, lesson):
+    """Links to Colab and the source, reading time, neighbours, contents, folded solutions."""
+    text = (pages / f"{lesson}.html").read_text(encoding="utf-8")
+    stem = lesson.removeprefix("lessons/")
+    for sign in (
+        rf'href="https://colab\.research\.google\.com/[^"]*/{stem}\.ipynb"',
+        rf'href="https://github\.com/[^"]*/notebooks/{stem}\.ipynb"',
+        r"about \d+ minutes to read",
+        r'class="right-next"',
+        r'class="left-prev"',
+        r'class="[^"]*page-toc',
+        r"<details><summary>Solution</summary>",
+        r'<section id="[^"]+">',
+    ):
+        assert re.search(sign, text), sign
 
 
 def test_links_between_pages_lead_to_an_anchor(pages):
@@ -126,28 +280,6 @@ def test_links_between_pages_lead_to_an_anchor(pages):
             name, fragment = target.split("#")
             other = (path.parent / name).resolve()
             assert fragment in ids[other], f"{path.name} leads to {target}"
-
-
-@pytest.mark.parametrize(
-    ("theme", "options"),
-    # without preload: it would fetch style sheets, which no browser does from a file; and what
-    # else than colours differs in the dark
-    [
-        ("light", {"preload": False}),
-        ("dark", {"preload": False, "runOnly": ["color-contrast"]}),
-    ],
-    ids=["light", "dark"],
-)
-def test_axe_finds_nothing_serious(pages, tab, theme, options):
-    """Formulas are MathJax's own affair; code has thousands of tokens and a test of its own."""
-    for path in reading_pages(pages):
-        page = tab(path, 1200, theme)
-        context = {"exclude": [["mjx-container"], ["pre"]]}
-        found = axe_playwright.Axe().run(page, context, options).response["violations"]
-        serious = [v for v in found if v["impact"] in ("serious", "critical")]
-        told = [(v["id"], [node["html"][:120] for node in v["nodes"][:3]]) for v in serious]
-        assert told == [], path.name
-        page.context.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -176,9 +308,111 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_pages_are_light(pages):
-    for path in all_pages(pages):
-        assert path.stat().st_size < 1_500_000, path.name
+class Compressing(http.server.SimpleHTTPRequestHandler):
+    """Serves files as GitHub Pages does, text compressed, and notes what it has sent."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments, sent, **options):
+        self.sent = sent
+        super().__init__(*arguments, **options)
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        kind = self.guess_type(path)
+        content = path.read_bytes()
+        self.send_response(200)
+        if not kind.startswith("image/png"):
+            content = gzip.compress(content)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.sent[self.path.partition("?")[0]] = len(content)
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        pass  # a tab that is closed while it is still loading
+
+
+@pytest.fixture(scope="session")
+def server(pages):
+    """Its address, and what it has sent: path → bytes."""
+    sent = {}
+    handler = functools.partial(Compressing, directory=pages, sent=sent)
+    with Server(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", sent
+        server.shutdown()
+
+
+@pytest.mark.parametrize("page", [*LESSONS, "index", "results", "equations"])
+def test_a_page_is_light(server, tab, page):
+    """All that it fetches but images, compressed, and the network's weights, which have a test."""
+    address, sent = server
+    sent.clear()
+    tab(f"{address}/{page}.html").wait_for_load_state()
+    weight = sum(n for path, n in sent.items() if not re.search(r"/live/|\.png$", path))
+    assert 20_000 < weight < 1_500_000
+
+
+# Lighthouse's phone: slow 4G with 150 ms to and fro, 1.6 Mbit/s, and a processor of a quarter
+SLOW_NETWORK = {
+    "offline": False,
+    "latency": 150,
+    "downloadThroughput": 1.6e6 / 8,
+    "uploadThroughput": 0.75e6 / 8,
+}
+
+
+@pytest.mark.parametrize("page", ["index", "lessons/05_BeyondTheTarget"])
+def test_first_text_is_there_within_a_second_on_a_slow_phone(server, tab, page):
+    """The best of five loads, as this machine may be busy with other things."""
+    address, _ = server
+    times = []
+    for _ in range(5):
+        phone = tab("about://blank", 390)
+        session = phone.context.new_cdp_session(phone)
+        session.send("Network.enable")
+        session.send("Network.emulateNetworkConditions", SLOW_NETWORK)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+        phone.goto(f"{address}/{page}.html", wait_until="commit")
+        phone.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        times.append(
+            phone.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        )
+        phone.context.close()
+        if times[-1] < 1000:
+            break
+    assert min(times) < 1000, times
+
+
+def test_the_dark_switch_is_remembered(server, tab):
+    address, _ = server
+    page = tab(f"{address}/index.html")
+    theme = "document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "light"
+    page.click(".theme-switch-button")
+    page.click(".theme-change-button[data-mode=dark]")
+    assert page.evaluate(theme) == "dark"
+    page.goto(f"{address}/lessons/01_RNN.html")
+    assert page.evaluate(theme) == "dark"
+
+
+def test_a_lesson_as_a_pdf_has_all_its_images(pages, tab):
+    """Also those that load late, and from a dark screen black on white."""
+    page = tab(pages / "lessons" / "02_LSTM.html", theme="dark")
+    page.evaluate("addEventListener('afterprint', () => (window.printed = 1))")
+    images = page.evaluate("new Set([...document.images].map((i) => i.src)).size")
+    pdf = page.pdf(format="A4")
+    assert page.evaluate("window.printed")
+    assert len(re.findall(rb"/Subtype\s*/Image", pdf)) >= images
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
 def test_search_finds_from_a_file(pages, tab):
@@ -203,6 +437,52 @@ def test_an_equation_shows_itself_and_leads_to_its_code(pages, tab):
     )
     comment = page.query_selector("pre .c1 a.equation")
     assert comment and comment.get_attribute("href").split("#")[-1].startswith("eq-")
+
+
+def test_a_tap_shows_an_equation_and_a_second_one_goes_there(pages, tab):
+    page = tab(pages / "lessons" / "02_LSTM.html", 390, has_touch=True)
+    link = page.locator("article p a.equation >> nth=0")
+    link.tap()
+    page.wait_for_selector(".equation-preview:not([hidden]) mjx-container")
+    assert "#" not in page.url
+    link.tap()
+    page.wait_for_url(re.compile("#eq-lstm"))
+
+
+def test_a_drawing_is_made_larger_by_a_tap(pages, tab):
+    page = tab(pages / "lessons" / "02_LSTM.html", 390, has_touch=True)
+    drawing = page.locator(".zoom").first
+    drawing.scroll_into_view_if_needed()
+    small = drawing.locator("img").bounding_box()["width"]
+    drawing.tap()
+    assert drawing.locator("img").bounding_box()["width"] > 1.5 * small
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_code_has_a_button_that_copies_it(pages, tab):
+    page = tab(pages / "lessons" / "01_RNN.html")
+    cells = page.locator("div.highlight")
+    assert cells.count() == page.locator("div.highlight button.copybtn").count() > 10
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    cells.first.hover()
+    cells.first.locator("button.copybtn").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.strip() == cells.first.locator("pre").inner_text().strip()
+
+
+def test_the_figure_of_the_leaderboard_is_read_out_as_its_table(pages, tab):
+    """What a screen reader gets from the list, against the first columns of the table below it."""
+    page = tab(pages / "results.html")
+    figures = page.locator("figure.leaderboard").all()
+    assert len(figures) == 3
+    for figure in figures:
+        rows = figure.locator("xpath=following::table[1]").locator("tbody tr").all()
+        wanted = []
+        for row in rows:
+            system, perplexity, spread, *_ = row.locator("td").all_inner_texts()
+            wanted.append(system + perplexity + (f", 3 seeds: {spread}" if spread else ""))
+        told = re.findall(r"- listitem: (.*)", figure.aria_snapshot())
+        assert [re.sub(r'[" ]', "", text) for text in told] == [t.replace(" ", "") for t in wanted]
 
 
 def test_tables_of_results_can_be_sorted(pages, tab):
@@ -231,7 +511,11 @@ def network():
 
 @pytest.fixture
 def live_page(pages, tab):
-    page = tab(pages / "index.html")
+    return open_live(tab(pages / "index.html"))
+
+
+def open_live(page):
+    page.locator("[data-live]").scroll_into_view_if_needed()
     page.wait_for_selector(".live-bars button", timeout=20_000)
     return page
 
@@ -328,8 +612,10 @@ def test_the_network_writes_and_can_be_led(live_page):
     assert live_page.locator(written).last.inner_text().strip().lower() == choice
 
 
-def test_the_switch_changes_the_words(live_page):
+@pytest.mark.parametrize("page", ["index", "lessons/06_OpenTheBox"])
+def test_the_switch_changes_the_words(pages, tab, page):
     """Held inside of a quotation, words of speech become likelier than held outside."""
+    live_page = open_live(tab(pages / f"{page}.html"))
 
     def share(side):
         live_page.check(f".live-switch input[value={side}]")
@@ -350,6 +636,7 @@ def test_the_switch_changes_the_words(live_page):
         ("", "no word that the network knows"),
         ("Zwölf Boxkämpfer jagen Viktor", "left out: zwölf, boxkämpfer, jagen, viktor"),
         ("the " * 5000, "Only the last 300 of 5000 words"),
+        ("彼女は微笑んだ", "no word that the network knows"),
         ("<i>xyzzy</i> is", "left out: xyzzy."),
     ],
 )
@@ -358,6 +645,75 @@ def test_strange_beginnings_are_answered_in_a_sentence(live_page, beginning, tol
     assert told in live_page.inner_text(".live-note")
     live_page.click("[data-do=step]")
     assert live_page.locator(".live-written").count() == 1
+
+
+@pytest.mark.parametrize("page", ["index", "lessons/06_OpenTheBox"])
+def test_every_control_is_reached_and_worked_by_the_keyboard(pages, tab, page):
+    """By Tab alone, with a visible ring around whatever has the focus."""
+    page = open_live(tab(pages / f"{page}.html"))
+    page.focus(".live textarea")
+    reached = []
+    for _ in range(25):
+        told = page.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+              const ring = s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 0
+                || s.boxShadow !== "none";
+              const name = e.dataset.do ?? e.dataset.set ?? e.value ?? "";
+              const seen = e.matches(":focus-visible") && ring;
+              return e.closest(".live") && [name, e.tagName, seen]; }"""
+        )
+        if told is None:
+            break
+        name, tag, ringed = told
+        reached.append(name if tag != "BUTTON" or name else "word")
+        assert ringed, f"nothing shows that {name or tag} has the focus"
+        page.keyboard.press("Tab")
+    controls = ["run", "step", "back", "again", "seed", "temperature", "topK", "topP"]
+    assert reached[1:] == [*controls, *["word"] * 12, "free"]
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowDown")
+    assert page.is_checked(".live-switch input[value=inside]")
+    page.focus(".live-bars li:nth-child(3) button")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert page.locator(".live-written").count() == 2, "the focus stays where it was"
+    page.focus("[data-set=temperature]")
+    page.keyboard.press("ArrowRight")
+    assert page.input_value("[data-set=temperature]") == "0.9"
+
+
+def test_a_step_back_and_on_again_gives_the_same_word(live_page):
+    live_page.fill("[data-set=seed]", "7")
+    for _ in range(4):
+        live_page.click("[data-do=step]")
+    first = live_page.inner_text(".live-text")
+    live_page.click("[data-do=back]")
+    live_page.click("[data-do=back]")
+    assert live_page.locator(".live-written").count() == 2
+    shorter = live_page.inner_text(".live-text")
+    assert first.startswith(shorter) and shorter != first
+    live_page.click("[data-do=step]")
+    live_page.click("[data-do=step]")
+    assert live_page.inner_text(".live-text") == first
+
+
+def test_the_less_expected_a_word_the_darker_it_is(live_page, network):
+    """And the perplexity that is told is that of PyTorch on the same words."""
+    model, lexicon = network
+    rounded = to_torch(live.rounded(to_numpy(model)))
+    live_page.fill(".live textarea", " ".join(WORDS))
+    spans = live_page.evaluate(
+        """() => [...document.querySelectorAll(".live-text span")].slice(1).map((s) =>
+          [s.title.split(", ")[1], s.style.getPropertyValue("--surprise")].map(parseFloat))"""
+    )
+    words = torch.tensor([[lexicon.index(word) for word in WORDS]])
+    with torch.no_grad():
+        logits, _ = rounded(words[:, :-1], rounded.initialize(1))
+    nats = torch.nn.functional.cross_entropy(logits[0], words[0, 1:], reduction="none").numpy()
+    np.testing.assert_allclose([told for told, _ in spans], nats, atol=0.006)
+    np.testing.assert_allclose([dark for _, dark in spans], np.minimum(nats / 10, 1), atol=0.006)
+    told = live_page.inner_text(".live-score")
+    assert f"{math.exp(nats.mean()):.1f}" in told
 
 
 def test_30_words_a_second(live_page):
@@ -371,26 +727,18 @@ def test_30_words_a_second(live_page):
     assert seconds < 1
 
 
-def test_without_javascript_the_page_says_so(pages, tab):
-    page = tab(pages / "index.html", java_script_enabled=False)
+@pytest.mark.parametrize("page", ["index", "lessons/06_OpenTheBox"])
+def test_without_javascript_the_page_says_so(pages, tab, page):
+    page = tab(pages / f"{page}.html", java_script_enabled=False)
     assert "The network needs JavaScript" in page.inner_text("article")
     assert page.locator("article a").count() > 5
 
 
-def test_from_a_server_the_weights_are_fetched(pages, tab):
-    handler = functools.partial(QuietHandler, directory=pages)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        page = tab(f"http://127.0.0.1:{server.server_port}/index.html")
-        page.wait_for_selector(".live-bars button", timeout=20_000)
-    finally:
-        server.shutdown()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
+def test_from_a_server_the_weights_are_fetched(server, tab):
+    address, sent = server
+    page = tab(f"{address}/index.html")
+    page.wait_for_selector(".live-bars button", timeout=20_000)
+    assert "/_static/live/live.bin" in sent and "/_static/live/live-from-file.js" not in sent
 
 
 # The three cells

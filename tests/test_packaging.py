@@ -105,7 +105,7 @@ def imported(nodes) -> set[str]:
 def third_party(path: str) -> set[str]:
     """What the file imports that is neither ours, nor beside it, nor Python's own."""
     folders = {ROOT / "tests", ROOT / "benchmarks", (ROOT / path).parent}
-    ours = {"blg561", "tools", "benchmarks", "tests"}
+    ours = {"blg561", "tools", "benchmarks", "tests", "docs"}
     ours |= {beside.stem for folder in folders for beside in folder.glob("*")}
     return imported(ast.walk(trees()[path])) - ours - sys.stdlib_module_names
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from benchmarks.leaderboard import table
 from blg561.language_model import pretrained
 from blg561.language_model.conversion import to_numpy
 from blg561.layer import NumpyLanguageModel
-from tools import live, site
+from docs._extensions import styles
+from tools import leaderboard, live, site
 
 LESSON = r"""# A title
 
@@ -67,11 +69,66 @@ def test_a_lesson_on_the_site_has_links_for_its_badge_and_texts_for_its_figures(
     nbformat.validate(prepared)
 
 
+def test_many_measured_numbers_are_folded_and_a_few_are_not(lessons):
+    cells = [new_code_cell("X = [\n" + "1,\n" * lines + "]") for lines in (5, 500)]
+    for cell in cells:
+        cell.metadata["tags"] = ["results:x"]
+    lessons["01_A"].cells += cells
+    few, many = site.prepare(lessons["01_A"], "01_A").cells[-2:]
+    assert few.metadata.tags == ["results:x"] and "hide-input" in many.metadata.tags
+
+
 def test_indexes_hold_every_equation_and_every_table_of_signs(lessons):
     equations = site.find_equations(lessons)
     page = site.equations_page(equations, lessons)
     assert "RNN.1\n\n$$a = x W$$" in page and "[A title](lessons/01_A.ipynb)" in page
     assert "| $a$ | `a` | the sum |" in site.symbols_page(lessons)
+
+
+def test_a_part_is_put_behind_its_section(lessons, tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "ROOT", tmp_path)
+    (tmp_path / "docs" / "_parts").mkdir(parents=True)
+    (tmp_path / "docs" / "_parts" / "more.md").write_text("more", encoding="utf-8")
+    cells = ["## One", "text\n\n### Two\n", "of two", "### Three"]
+    notebook = new_notebook(cells=[new_markdown_cell(cell) for cell in cells])
+    site.add_part(notebook, "### Two", "more.md")
+    assert [cell.source for cell in notebook.cells] == [*cells[:3], "more", cells[3]]
+    with pytest.raises(ValueError, match="expected a section '### Four'"):
+        site.add_part(notebook, "### Four", "more.md")
+
+
+def test_the_lessons_have_the_sections_that_parts_are_put_behind():
+    lessons = site.read_lessons(site.LESSONS)
+    for name, added in site.ADDED.items():
+        before = len(lessons[name].cells)
+        site.add_part(lessons[name], *added)
+        assert len(lessons[name].cells) == before + 1
+
+
+def test_a_figure_of_the_leaderboard_has_each_row_at_its_place():
+    """On an axis from 70 to 150 a mean of 90 is at a quarter."""
+    axis = leaderboard.Axis(70, 150)
+    item = axis.item("a & b", [88.0, 90.0, 92.0])
+    assert 'left: 25.00%"' in item and "left: 22.50%; width: 5.00%" in item
+    assert "a &amp; b" in item and "3 seeds: 88.0 to 92.0" in item
+    assert "→" in axis.item("far", [151.0]) and "left" not in axis.item("far", [151.0])
+
+
+def test_the_axis_of_the_leaderboard_has_all_rows_but_those_without_context():
+    for book, stored in table.perplexities(table.read()).items():
+        low, high = leaderboard.axis(stored)
+        beyond = {name for name, values in stored.items() if max(values) > high}
+        assert beyond == {"uniform", "unigram"}, book
+        assert all(low <= value for values in stored.values() for value in values)
+
+
+def test_rules_of_classes_that_no_page_has_are_left_out():
+    sheet = (
+        "@media print{.gone{a:b}}.gone,.used{c:d}.used .gone{e:f}a:not(.gone){g:h}"
+        "@media screen{.used{i:j}}p{k:l}.gone:is(.used,.used){m:n}"
+    )
+    kept = ".gone,.used{c:d}a:not(.gone){g:h}@media screen{.used{i:j}}p{k:l}"
+    assert styles.without_unused(sheet, {"used"}) == kept
 
 
 # The network of the page

@@ -16,11 +16,14 @@ from importlib.metadata import files
 from pathlib import Path
 
 import nbformat
+from nbformat.v4 import new_markdown_cell
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from tools import live, repository
+from benchmarks.leaderboard import table
+from blg561.language_model.books import CATALOGUE
+from tools import leaderboard, live, repository
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = ROOT / "notebooks"
@@ -35,11 +38,14 @@ LABEL = re.compile(r"[A-Z]+\.\d+[a-z]?")
 LESSON_LINK = re.compile(r"\]\((?:\./)?(\w+)\.ipynb(#[^)]*)?\)")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
 SYMBOLS = re.compile(r"^\| sign \|.*\n(?:\|.*(?:\n|$))+", re.MULTILINE)  # a whole table
+# what only the site can show, at the end of a section of a lesson: a file of docs/_parts
+ADDED = {"06_OpenTheBox": ("### Is it only a witness?", "hold_it_yourself.md")}
 PAGES = {
     "results": "results/README.md",
     "teaching": "docs/teaching.md",
     "contributing": "CONTRIBUTING.md",
 }
+LONG = 60  # lines of measured numbers that are folded: on a phone they would be ten screens
 WORDS_A_MINUTE, SECONDS_A_CELL = 180, 20  # prose with formulas is slow, and code is looked at
 
 
@@ -78,6 +84,8 @@ def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
             words += len(re.sub(r"\$\$?.*?\$\$?", " x ", cell.source, flags=re.DOTALL).split())
             cell.source = LESSON_LINK.sub(r"](\1.ipynb\2)", cell.source)
         else:
+            if cell.source.count("\n") > LONG and "results:" in str(cell.metadata.get("tags")):
+                cell.metadata["tags"] += ["hide-input"]
             for output in cell.outputs:
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                 if alt:
@@ -87,6 +95,24 @@ def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
     links = rf"[Open in Colab](\1) · [source]({source}) · about {minutes:.0f} minutes to read"
     notebook.cells[0].source = BADGE.sub(links, notebook.cells[0].source)
     return notebook
+
+
+def add_part(notebook: nbformat.NotebookNode, heading: str, part: str) -> None:
+    """Put a file of docs/_parts behind the section `heading`, as a cell of its own.
+
+    Raises ValueError where the lesson has no such section.
+    """
+    lines = [cell.source.splitlines() for cell in notebook.cells]
+    first = next((n for n, cell in enumerate(lines) if heading in cell), None)
+    if first is None:
+        raise ValueError(f"expected a section {heading!r}, where {part} is put")
+    later = (
+        n
+        for n, cell in enumerate(notebook.cells)
+        if n > first and cell.cell_type == "markdown" and re.search(r"^#{2,3} ", cell.source)
+    )
+    text = (ROOT / "docs" / "_parts" / part).read_text(encoding="utf-8")
+    notebook.cells.insert(next(later, len(notebook.cells)), new_markdown_cell(text))
 
 
 def title_of(notebook: nbformat.NotebookNode) -> str:
@@ -142,6 +168,8 @@ def stage(notebooks: Path, source: Path) -> None:
     (source / "equations.md").write_text(equations_page(equations, lessons), encoding="utf-8")
     (source / "symbols.md").write_text(symbols_page(lessons), encoding="utf-8")
     for name, notebook in lessons.items():
+        if name in ADDED:
+            add_part(notebook, *ADDED[name])
         nbformat.write(prepare(notebook, name), source / "lessons" / f"{name}.ipynb")
     (source / "source").mkdir()
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -149,11 +177,24 @@ def stage(notebooks: Path, source: Path) -> None:
         page.write_text(source_page(path), encoding="utf-8")
     for name, original in PAGES.items():
         text = (ROOT / original).read_text(encoding="utf-8")
+        if name == "results":
+            text = with_figures(text)
         (source / f"{name}.md").write_text(on_the_site(text), encoding="utf-8")
+    short = leaderboard.figure("pride_prejudice", leaderboard.SHORT)
+    (source / "_parts" / "leaderboard.html").write_text(short, encoding="utf-8")
     figure = source / "_static" / "perplexity.png"
     shutil.copy(ROOT / "figures" / "perplexity.png", figure)
     copy_mathjax(source / "_static" / "mathjax")
     live.write(source / "_static" / "live")
+
+
+def with_figures(results: str) -> str:
+    """results/README.md with a figure of the leaderboard before each of its tables."""
+    for book in table.by_book(table.read()):
+        line = re.compile(rf"^\*\*{CATALOGUE[book].title}\*\* \(lexicon .*$", re.MULTILINE)
+        drawn = leaderboard.figure(book)
+        results = line.sub(lambda match, drawn=drawn: f"{match[0]}\n\n{drawn}", results)
+    return results
 
 
 def on_the_site(text: str) -> str:
@@ -177,6 +218,7 @@ def build(notebooks: Path = LESSONS) -> int:
     stage(notebooks, SOURCE)
     shutil.rmtree(SITE, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    command += ["-d", str(SOURCE.with_name("site-doctrees"))]
     code = subprocess.run([*command, str(SOURCE), str(SITE)], check=False).returncode
     if code:
         print("Sphinx has complaints, see above.", file=sys.stderr)

@@ -136,7 +136,8 @@ function compute(cell, given = {}) {
 }
 
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { width: 108, height: 46 };
+const WIDE = { width: 640, box: { width: 108, height: 46 } };
+const NARROW = { width: 390, box: { width: 62, height: 62 } }; // a phone, with letters of its size
 
 function element(name, attributes, ...children) {
   const made = document.createElementNS(SVG, name);
@@ -150,11 +151,12 @@ class Cell {
     this.name = name;
     this.cell = CELLS[name];
     this.given = { ...this.cell.inputs, ...this.cell.gradients };
-    this.drawing = element("svg", { viewBox: `0 0 640 ${this.cell.height}`, role: "img" });
+    this.drawing = element("svg", { role: "img" });
     const sliders = document.createElement("div");
     sliders.className = "cell-sliders";
     for (const key of Object.keys(this.given)) sliders.append(this.slider(key));
     place.replaceChildren(this.drawing, sliders);
+    addEventListener("resize", () => this.draw());
     this.draw();
   }
 
@@ -175,23 +177,32 @@ class Cell {
   draw() {
     const { values, gradients } = compute(this.name, this.given);
     const number = (n) => n.toFixed(2).replace("-", "−");
+    const narrow = this.drawing.clientWidth < 500;
+    const { width, box } = narrow ? NARROW : WIDE;
+    const across = (x) => (x * width) / WIDE.width;
+    this.drawing.setAttribute("viewBox", `0 0 ${width} ${this.cell.height}`);
     this.drawing.replaceChildren();
     const told = [];
-    for (const [key, [x, y, ...from]] of Object.entries(this.cell.boxes)) {
+    for (const [x, y, ...from] of Object.values(this.cell.boxes)) {
       for (const source of from) {
         const [x0, y0] = this.cell.boxes[source];
-        const width = 1 + 5 * Math.min(1, Math.abs(gradients[source]));
-        const ends = { x1: x0 + BOX.width / 2, y1: y0, x2: x - BOX.width / 2, y2: y };
-        this.drawing.append(element("line", { ...ends, class: "cell-edge", "stroke-width": width }));
+        const ends = { x1: across(x0) + box.width / 2, y1: y0, x2: across(x) - box.width / 2, y2: y };
+        const thick = 1 + 5 * Math.min(1, Math.abs(gradients[source]));
+        this.drawing.append(element("line", { ...ends, class: "cell-edge", "stroke-width": thick }));
       }
     }
-    for (const [key, [x, y]] of Object.entries(this.cell.boxes)) {
-      const corner = { x: x - BOX.width / 2, y: y - BOX.height / 2 };
-      this.drawing.append(
-        element("rect", { ...corner, ...BOX, rx: 5, class: "cell-box" }),
-        element("text", { x, y: y - 5, class: "cell-value" }, `${key} = ${number(values[key])}`),
-        element("text", { x, y: y + 14, class: "cell-gradient" }, `∂ ${number(gradients[key])}`),
-      );
+    for (const [key, [left, y]] of Object.entries(this.cell.boxes)) {
+      const x = across(left);
+      const corner = { x: x - box.width / 2, y: y - box.height / 2 };
+      const value = number(values[key]);
+      const lines = narrow ? [key, value] : [`${key} = ${value}`];
+      this.drawing.append(element("rect", { ...corner, ...box, rx: 5, class: "cell-box" }));
+      lines.forEach((line, n) => {
+        const place = { x, y: corner.y + 18 * (n + 1), class: "cell-value" };
+        this.drawing.append(element("text", place, line));
+      });
+      const below = { x, y: corner.y + box.height - 8, class: "cell-gradient" };
+      this.drawing.append(element("text", below, `∂ ${number(gradients[key])}`));
       told.push(`${key} ${number(values[key])}, gradient ${number(gradients[key])}`);
     }
     this.drawing.setAttribute("aria-label", told.join("; "));

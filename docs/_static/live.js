@@ -1,9 +1,11 @@
 // The page's network: a reader types a beginning, and it goes on. network.js does the arithmetic.
 "use strict";
 
+const HERE = new URL("live/", document.currentScript.src);
 const BEGINNING = "it is a truth universally acknowledged , that";
 const MOST_READ = 300; // words of a beginning that are read: a longer one changes little
 const SHOWN = 12; // next words in the bars
+const LINE = 120; // words that the line has room for
 
 const SKELETON = `
   <label class="live-beginning">A beginning
@@ -12,6 +14,7 @@ const SKELETON = `
   <div class="live-buttons">
     <button type="button" data-do="run">Go on</button>
     <button type="button" data-do="step">One word</button>
+    <button type="button" data-do="back">Back</button>
     <button type="button" data-do="again">From the beginning</button>
     <label>seed <input type="number" data-set="seed" value="1" min="0" step="1"></label>
   </div>
@@ -22,30 +25,33 @@ const SKELETON = `
   </div>
   <p class="live-note" role="status" aria-live="polite"></p>
   <p class="live-text" aria-label="the text so far"></p>
+  <p class="live-score"></p>
   <div class="live-panels">
-    <section><h4>What may come next</h4><ol class="live-bars"></ol></section>
-    <section>
-      <h4>The unit that follows speech</h4>
-      <canvas class="live-line" role="img" aria-label="the cell state of the unit that follows speech, over the words so far"></canvas>
+    <section aria-label="What may come next">
+      <p class="live-title">What may come next</p>
+      <ol class="live-bars"></ol>
+    </section>
+    <section aria-label="What the network keeps">
+      <p class="live-title">The unit that follows speech</p>
+      <canvas class="live-line" role="img"></canvas>
       <fieldset class="live-switch"><legend>Hold it</legend>
         <label><input type="radio" value="free" checked> free</label>
         <label><input type="radio" value="inside"> as inside a quotation</label>
         <label><input type="radio" value="outside"> as outside</label>
       </fieldset>
-      <h4>All cell states</h4>
+      <p class="live-title">All cell states</p>
       <canvas class="live-strip" role="img" aria-label="the cell states of all units after the last word, one bar a unit"></canvas>
     </section>
-  </div>
-  <p class="live-score"></p>`;
+  </div>`;
 
 class Live {
   constructor(place, network, about, number) {
-    Object.assign(this, { place, network, about });
+    Object.assign(this, { place, network, about, steps: [] });
     place.innerHTML = SKELETON;
     this.find = (selector) => place.querySelector(selector);
     for (const radio of place.querySelectorAll("input[type=radio]")) {
       radio.name = `live-held-${number}`;
-      radio.addEventListener("change", () => this.rereadAll());
+      radio.addEventListener("change", () => this.readAnew());
     }
     for (const input of place.querySelectorAll("[data-set]")) {
       input.addEventListener("input", () => this.changed(input));
@@ -54,9 +60,25 @@ class Live {
     this.find("textarea").addEventListener("input", () => this.begin());
     this.find("[data-do=run]").addEventListener("click", () => this.toggle());
     this.find("[data-do=step]").addEventListener("click", () => (this.stop(), this.step()));
+    this.find("[data-do=back]").addEventListener("click", () => this.back());
     this.find("[data-do=again]").addEventListener("click", () => this.begin());
     for (const input of place.querySelectorAll("[data-set]")) this.tell(input);
+    this.bars = Array.from({ length: SHOWN }, () => this.makeBar());
+    const redraw = () => (this.drawLine(), this.drawStrip());
+    addEventListener("resize", redraw);
+    const theme = { attributes: true, attributeFilter: ["data-theme"] };
+    new MutationObserver(redraw).observe(document.documentElement, theme);
     this.begin();
+  }
+
+  // The bars are made once and filled anew, so that the one with the focus keeps it.
+  makeBar() {
+    const item = document.createElement("li");
+    item.innerHTML = '<button type="button" title="take this word"><b></b><i></i><span></span></button>';
+    const [button] = item.children;
+    const [name, bar, share] = button.children;
+    this.find(".live-bars").append(item);
+    return { item, button, name, bar, share };
   }
 
   setting(name) {
@@ -105,41 +127,60 @@ class Live {
     this.given = known.slice(-MOST_READ).map((word) => this.network.indexOf.get(word));
     this.written = [];
     this.random = randomNumbers(this.setting("seed"));
-    this.rereadAll();
+    this.drawn = [];
+    this.read();
   }
 
-  rereadAll() {
+  // Read the words so far. What has been read already, in the same order, is not read again.
+  read() {
     const words = [...this.given, ...this.written];
-    this.state = this.network.start();
-    this.nats = [];
-    this.line = [];
-    for (const word of words) this.take(word);
+    let same = 0;
+    while (same < words.length && this.steps[same]?.word === words[same]) same++;
+    this.steps.length = same;
+    for (const word of words.slice(same)) this.take(word);
     this.show();
+  }
+
+  readAnew() {
+    this.steps = [];
+    this.read();
+  }
+
+  get state() {
+    return this.steps.at(-1).state;
   }
 
   // Read one word: how surprising it was, and the state after it.
   take(word) {
-    if (this.line.length) {
-      const { p } = distribution(this.network.logits(this.state));
-      this.nats.push(-Math.log(p[word]));
-    } else {
-      this.nats.push(NaN); // nothing comes before the first word
-    }
-    this.state = this.network.read(word, this.state);
+    const last = this.steps.at(-1);
+    const nats = last ? surprise(this.network.logits(last.state), word) : NaN; // nothing before it
+    let state = this.network.read(word, last?.state ?? this.network.start());
     const { speech } = this.about;
     const held = this.find("input[type=radio]:checked").value;
-    if (held !== "free") this.state = this.network.hold(this.state, speech.unit, speech[held]);
-    this.line.push(this.state.c[speech.unit]);
+    if (held !== "free") state = this.network.hold(state, speech.unit, speech[held]);
+    this.steps.push({ word, nats, state });
   }
 
   step() {
-    this.choose(sample(distribution(this.network.logits(this.state), this.sampling), this.random()));
+    const next = distribution(this.network.logits(this.state), this.sampling);
+    this.choose(sample(next, this.chance(this.written.length)));
+  }
+
+  // The random number for a place of the text: after a step back it is the same again.
+  chance(place) {
+    while (this.drawn.length <= place) this.drawn.push(this.random());
+    return this.drawn[place];
   }
 
   choose(word) {
     this.written.push(word);
-    this.take(word);
-    this.show();
+    this.read();
+  }
+
+  back() {
+    this.stop();
+    this.written.pop();
+    this.read();
   }
 
   toggle() {
@@ -177,7 +218,7 @@ class Live {
         const mark = ".,;:!?".includes(word);
         span.textContent = (n && !mark ? " " : "") + word;
         if (n >= this.given.length) span.className = "live-written";
-        const nats = this.nats[n];
+        const { nats } = this.steps[n];
         if (Number.isFinite(nats)) {
           span.style.setProperty("--surprise", Math.min(nats / 10, 1).toFixed(2));
           span.title = `probability ${Math.exp(-nats).toPrecision(2)}, ${nats.toFixed(2)} nats`;
@@ -185,38 +226,29 @@ class Live {
         return span;
       }),
     );
-    const scored = this.nats.slice(1, this.given.length);
-    const mean = scored.reduce((sum, nats) => sum + nats, 0) / scored.length;
+    const scored = this.steps.slice(1, this.given.length);
+    const mean = scored.reduce((sum, { nats }) => sum + nats, 0) / scored.length;
     this.find(".live-score").textContent = scored.length
       ? `Perplexity of your beginning, its first word apart: ${Math.exp(mean).toFixed(1)} ` +
-        "(the darker a word, the less it was expected)."
+        "(the stronger its colour, the less a word was expected)."
       : "";
   }
 
   showNext() {
     const { p, order } = distribution(this.network.logits(this.state), this.sampling);
-    const most = p[order[0]];
-    const rows = [...order.subarray(0, SHOWN)].filter((word) => p[word] > 0);
-    this.find(".live-bars").replaceChildren(
-      ...rows.map((word) => {
-        const item = document.createElement("li");
-        const button = document.createElement("button");
-        button.type = "button";
-        button.innerHTML = "<b></b><i></i><span></span>";
-        button.children[0].textContent = this.network.words[word];
-        button.children[1].style.width = `${(70 * p[word]) / most}%`;
-        button.children[2].textContent = `${(100 * p[word]).toFixed(1)} %`;
-        button.title = "take this word";
-        button.addEventListener("click", () => (this.stop(), this.choose(word)));
-        item.append(button);
-        return item;
-      }),
-    );
+    this.bars.forEach(({ item, name, bar, share, button }, n) => {
+      const word = order[n];
+      item.hidden = p[word] === 0;
+      name.textContent = this.network.words[word];
+      bar.style.width = `${(70 * p[word]) / p[order[0]]}%`;
+      share.textContent = `${(100 * p[word]).toFixed(1)} %`;
+      button.onclick = () => (this.stop(), this.choose(word));
+    });
   }
 
   drawLine() {
     const { canvas, pen, width, height } = this.paper(".live-line");
-    const { inside, outside } = this.about.speech;
+    const { unit, inside, outside } = this.about.speech;
     const extreme = Math.max(Math.abs(inside), Math.abs(outside)) * 2;
     const sign = Math.sign(inside);
     const y = (value) => height / 2 - (sign * value * height) / (2 * extreme);
@@ -231,10 +263,13 @@ class Live {
     pen.setLineDash([]);
     pen.lineWidth = 2;
     pen.beginPath();
-    const first = Math.max(0, this.line.length - 120);
-    this.line.slice(first).forEach((value, n) => pen.lineTo((n * width) / 120, y(value)));
+    const line = this.steps.slice(-LINE).map(({ state }) => state.c[unit]);
+    line.forEach((value, n) => pen.lineTo((n * width) / LINE, y(value)));
     pen.strokeStyle = getComputedStyle(canvas).getPropertyValue("--live-accent");
     pen.stroke();
+    canvas.ariaLabel =
+      `the cell state of the unit that follows speech, over the words so far; now ` +
+      `${line.at(-1).toFixed(2)}, usually ${inside} inside of a quotation and ${outside} outside`;
   }
 
   drawStrip() {
@@ -266,18 +301,18 @@ class Live {
 
 // The weights: fetched from a server; in a page opened from a file, where a browser fetches
 // nothing, a script beside it holds them.
-async function load(root) {
+async function load() {
   if (location.protocol === "file:") {
     await new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      Object.assign(script, { src: `${root}live-from-file.js`, onload: resolve, onerror: reject });
+      Object.assign(script, { src: `${HERE}live-from-file.js`, onload: resolve, onerror: reject });
       document.head.append(script);
     });
     return { about: LIVE.about, bytes: Uint8Array.from(atob(LIVE.bytes), (c) => c.charCodeAt(0)).buffer };
   }
   const [about, bytes] = await Promise.all(
     ["live.json", "live.bin"].map(async (name) => {
-      const answer = await fetch(root + name);
+      const answer = await fetch(HERE + name);
       if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
       return answer;
     }),
@@ -288,7 +323,7 @@ async function load(root) {
 async function startLive(place, number) {
   place.innerHTML = '<p class="live-note">Loading the network, 2.3 MB …</p>';
   try {
-    const { about, bytes } = await load(place.dataset.live);
+    const { about, bytes } = await load();
     place.live = new Live(place, new Network(about, bytes), about, number);
   } catch (error) {
     place.textContent =

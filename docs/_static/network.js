@@ -92,6 +92,15 @@ function addProduct(a, x, W) {
   }
 }
 
+// How little a word was expected: -ln p, in nats.
+function surprise(logits, word) {
+  let largest = -Infinity;
+  for (const logit of logits) largest = Math.max(largest, logit);
+  let z = 0;
+  for (const logit of logits) z += Math.exp(logit - largest); // (NLM.10), (NLM.11)
+  return Math.log(z) - (logits[word] - largest); // (NLM.13)
+}
+
 // The probabilities that a word is sampled from, as generation.distribution has them.
 function distribution(logits, { temperature = 1, topK = Infinity, topP = 1 } = {}) {
   const order = Uint32Array.from(logits.keys()).sort((m, n) => logits[n] - logits[m]);
@@ -148,5 +157,5 @@ function asText(words) {
 }
 
 if (typeof module !== "undefined") {
-  module.exports = { Network, tokenize, distribution, randomNumbers, sample, asText };
+  module.exports = { Network, tokenize, surprise, distribution, randomNumbers, sample, asText };
 }

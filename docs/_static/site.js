@@ -4,6 +4,8 @@
 const preview = document.createElement("div");
 preview.className = "equation-preview";
 preview.hidden = true;
+let shown = null; // the link whose equation is to be seen
+let shownBefore = null; // and when a finger came down
 
 function labelOf(link) {
   return link.textContent.trim();
@@ -14,14 +16,26 @@ async function showEquation(link) {
   if (!equation || !window.MathJax?.tex2svgPromise) return;
   const drawn = await MathJax.tex2svgPromise(equation.tex, { display: true });
   preview.replaceChildren(drawn);
-  const place = link.getBoundingClientRect();
+  shown = link;
   preview.hidden = false;
+  drawn.style.fontSize = `${Math.min(100, (100 * preview.clientWidth) / preview.scrollWidth)}%`;
+  const place = link.getBoundingClientRect();
   const left = Math.min(place.left, document.documentElement.clientWidth - preview.offsetWidth - 8);
   preview.style.left = `${Math.max(8, left) + scrollX}px`;
   preview.style.top = `${place.bottom + scrollY + 6}px`;
 }
 
-const hideEquation = () => (preview.hidden = true);
+function hideEquation() {
+  preview.hidden = true;
+  shown = null;
+}
+
+// A finger has no way to point: the first tap shows the equation, the second one follows the link.
+function tapped(event) {
+  if (event.pointerType !== "touch" || shownBefore === event.currentTarget) return;
+  event.preventDefault();
+  showEquation(event.currentTarget);
+}
 
 function sortTable(table, column, button) {
   const rows = [...table.tBodies[0].rows];
@@ -42,6 +56,26 @@ function sortTable(table, column, button) {
   button.dataset.order = up ? "up" : "down";
 }
 
+// On a phone the letters of a drawing are small: a tap shows it in its own size, in a box that can
+// be moved sideways.
+function makeLarger(image) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "zoom", ariaExpanded: "false" });
+  image.replaceWith(button);
+  button.append(image);
+  button.addEventListener("click", () => {
+    button.ariaExpanded = String(button.classList.toggle("zoomed"));
+  });
+}
+
+// Paper is white, whatever the screen is.
+let theme;
+addEventListener("beforeprint", () => {
+  theme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+addEventListener("afterprint", () => (document.documentElement.dataset.theme = theme));
+
 document.addEventListener("DOMContentLoaded", () => {
   document.body.append(preview);
   for (const link of document.querySelectorAll("a.equation")) {
@@ -49,8 +83,11 @@ document.addEventListener("DOMContentLoaded", () => {
     link.addEventListener("focus", () => showEquation(link));
     link.addEventListener("mouseleave", hideEquation);
     link.addEventListener("blur", hideEquation);
+    link.addEventListener("pointerdown", () => (shownBefore = shown));
+    link.addEventListener("click", tapped);
   }
   document.addEventListener("keydown", (event) => event.key === "Escape" && hideEquation());
+  if (innerWidth < 600) document.querySelectorAll("article .cell_output img").forEach(makeLarger);
   if (!/\/results\.html$/.test(location.pathname)) return;
   for (const table of document.querySelectorAll("table")) {
     [...table.querySelectorAll("thead th")].forEach((cell, column) => {
