@@ -143,7 +143,7 @@ def some(words: data.Dictionary, n: int) -> data.Dictionary:
 def rates(parts: dict[str, data.Dictionary]):
     """Three epochs on 26,000 words for each rate and network, scored on 1,500."""
     few = {part: some(parts[part], n) for part, n in dict(train=26000, validation=1500).items()}
-    for rate in (0.001, 0.002, 0.004):
+    for rate in (0.002, 0.004, 0.008):
         for name, recipe in RECIPES.items():
             model, log = training.train(replace(recipe, learning_rate=rate, epochs=3), few["train"])
             scores = training.evaluate(model, few["validation"])
