@@ -23,6 +23,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from blg561.spelling import checkpoints, data, training
 from blg561.spelling.recipes import ATTENTION, FIXED_VECTOR, Recipe
 
 SEEDS = (0, 1, 2)
+TITLES = {"attention": "with attention", "fixed_vector": "without"}
 RECIPES = {"attention": ATTENTION, "fixed_vector": FIXED_VECTOR}
 FOLDER = Path("models/spelling")
 LENGTHS = ((1, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 28))
@@ -153,6 +155,90 @@ def rates(parts: dict[str, data.Dictionary]):
 
 def key(row: dict) -> tuple:
     return "attention" if row["attention"] else "fixed_vector", row["seed"]
+
+
+def of(rows: list[dict], name: str) -> list[dict]:
+    return [row for row in rows if key(row)[0] == name]
+
+
+def percent(rates: list[float]) -> str:
+    """Their mean, and the lowest and the highest where there are several."""
+    text = f"{100 * mean(rates):.1f}"
+    return text if len(rates) == 1 else f"{text} ({100 * min(rates):.1f} to {100 * max(rates):.1f})"
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: a line for each network, over its seeds."""
+    lines = [
+        "| | seeds | parameters | word error, % | seed 0, over words | phoneme error, % "
+        "| seed 0, over words | minutes |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, title in TITLES.items():
+        mine = of(rows, name)
+        cells = [title, len(mine), f"{mine[0]['parameters']:,}"]
+        for rate in ("word", "phoneme"):
+            low, high = mine[0]["test"][f"{rate}_interval"]
+            cells += [percent([row["test"][f"{rate}_error_rate"] for row in mine])]
+            cells += [f"{100 * low:.1f} to {100 * high:.1f}"]
+        cells += [f"{mean(row['seconds'] for row in mine) / 60:.0f}"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def parts_table(rows: list[dict], first: str, labels: list, rate_of) -> str:
+    """Markdown: a line for each label, the mean word error of each network over its seeds.
+
+    rate_of: (row, the number of the label) → rate.
+    """
+    lines = [f"| {first} | " + " | ".join(TITLES.values()) + " |", "| --- | ---: | ---: |"]
+    for number, label in enumerate(labels):
+        rates = (percent([rate_of(row, number) for row in of(rows, name)]) for name in TITLES)
+        lines.append(f"| {label} | " + " | ".join(rates) + " |")
+    return "\n".join(lines)
+
+
+def lengths_table(rows: list[dict]) -> str:
+    """By the number of letters, test words."""
+    labels = [
+        f"{low} to {high}, {part['words']} words"
+        for (low, high), part in zip(LENGTHS, rows[0]["by_length"], strict=True)
+    ]
+    return parts_table(
+        rows, "letters", labels, lambda row, k: row["by_length"][k]["word_error_rate"]
+    )
+
+
+def beams_table(rows: list[dict]) -> str:
+    """By the width of the beam, validation words."""
+    return parts_table(
+        rows, "width", WIDTHS, lambda row, k: row["beams"][str(WIDTHS[k])]["word_error_rate"]
+    )
+
+
+def curves_table(rows: list[dict]) -> str:
+    """By epoch, validation words."""
+    epochs = range(1, ATTENTION.epochs + 1)
+    return parts_table(rows, "epoch", epochs, lambda row, k: row["curve"][k]["word_error_rate"])
+
+
+def differences(rows: list[dict]) -> str:
+    """In words: for each seed that both have, how far attention is below its rival."""
+    found = []
+    for row in of(rows, "attention"):
+        for rival in of(rows, "fixed_vector"):
+            if rival["seed"] == row["seed"]:
+                low, high = paired(row, rival)
+                point = rival["test"]["word_error_rate"] - row["test"]["word_error_rate"]
+                found.append(f"{100 * point:.1f} ({100 * low:.1f} to {100 * high:.1f})")
+    return ", ".join(found)
+
+
+def paired(row: dict, rival: dict) -> list[float]:
+    """The interval of the rival's word error less that of `row`, over draws of the same words."""
+    n = row["test"]["words"]
+    wrong, other = (from_bits(one["wrong"]["test"], n).astype(float) for one in (row, rival))
+    return interval(other - wrong, np.ones(n))
 
 
 def main():

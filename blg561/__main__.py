@@ -47,7 +47,8 @@ def exit_code(error: Exception) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Word-level language models of books, or of your own text."
+        prog=PROGRAM,
+        description="Language models of books, or of your own text; spelling to sound.",
     )
     parser.add_argument("--version", action="version", version=f"blg561 {blg561.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

