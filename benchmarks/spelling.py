@@ -111,7 +111,7 @@ def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, traini
     model, log = training.train(recipe, parts["train"], path_of(recipe), report)
     model = checkpoints.rounded(model)
     scores = {part: training.evaluate(model, parts[part]) for part in ("validation", "test")}
-    beams = {width: training.evaluate(model, parts["validation"], width) for width in WIDTHS}
+    beams = {width: training.evaluate(model, parts["validation"], width) for width in WIDTHS[1:]}
     row = {
         "attention": recipe.attention,
         "seed": recipe.seed,
@@ -123,7 +123,10 @@ def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, traini
         "curve": curve,
         **{part: describe(found) for part, found in scores.items()},
         "by_length": by_length(scores["test"]),
-        "beams": {width: describe(found) for width, found in beams.items()},
+        "beams": {
+            1: describe(scores["validation"]),
+            **{width: describe(found) for width, found in beams.items()},
+        },
         "wrong": {part: bits(found.wrong) for part, found in scores.items()},
     }
     return row, model
