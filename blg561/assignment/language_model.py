@@ -252,7 +252,7 @@ def judge_model(judge: Judge, name: str) -> dict:
     return wrong
 
 
-LEARNING_STEPS = 80
+LEARNING_STEPS = 40
 
 
 def judge_learning(judge: Judge, name: str) -> str:
