@@ -601,6 +601,19 @@ def test_the_teachers_points_for_the_answers_are_merged(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "notebook",
+    ["[" * 100_000, '{"cells": 1}', '{"cells": [[]]}', "\x00", "[NaN]", '{"cells": [{}', ""],
+)
+def test_a_notebook_that_is_none_has_no_answers(tmp_path, notebook):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada/LanguageModelling.ipynb").write_text(notebook, encoding="utf-8")
+    one = one_of(tmp_path / "ada", "Q")
+    assert one.answers == {} and one.flags == [
+        "read the answers in LanguageModelling.ipynb yourself"
+    ]
+
+
+@pytest.mark.parametrize(
     ("row", "word"),
     [
         ("eve,1", "none of the submissions"),
