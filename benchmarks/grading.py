@@ -1,6 +1,6 @@
 """Seconds to grade the layers of one submission, and all its parts.
 
-    python benchmarks/grading.py [--write]
+    python -m benchmarks.grading [--write]
 
 Grades the perfect submission, made from the package, twice: the layers alone, and everything with
 the three provided networks on Pride and Prejudice. With --write the seconds on the clock go to

@@ -185,6 +185,36 @@ def test_a_mistake_costs_its_own_points(tmp_path, text, name, monkeypatch):
         assert lost(one) == {k: v for k, v in {**expected, **missing}.items() if v}, told(one)
 
 
+UNTAUGHT = '''
+class RNNModel(nn.Module):
+    """A hash of the words before: causal, with a state, and nothing that could be taught."""
+
+    def __init__(self, ntoken, *_, **__):
+        super().__init__()
+        self.places = nn.Parameter(torch.arange(1.0, ntoken + 1))
+
+    def initialize(self, batch_size):
+        return torch.zeros(1, batch_size, 1)
+
+    def forward(self, x, state):
+        h, hs = state[0], []
+        for t in range(x.shape[1]):
+            h = 0.5 * h + (1.7 * x[:, t : t + 1]).sin()
+            hs.append((h * self.places.detach()).sin() + 0 * self.places)
+        return torch.stack(hs, 1) + self.training * torch.rand(1), h[None]
+
+
+GatedModel = RNNModel
+'''
+
+
+def test_what_learns_nothing_is_no_network(tmp_path, text):
+    path = handed_in(tmp_path / "hash", {**solutions(), "RNNModel": UNTAUGHT})
+    one = grade.grade_one(path, said_for("LM"), 5, text, {})
+    assert not any(t.score for t in one.tests if "Model" in t.name), told(one)
+    assert "expected one that learns" in told(one)
+
+
 @pytest.mark.parametrize("name", test_grader.SLOW)
 def test_what_does_not_end_is_ended(tmp_path, name):
     if name in test_grader.NEEDS_ISOLATION and not test_grader.isolated():

@@ -5,18 +5,38 @@ The language model's are in grade_submissions.py, which takes longer.
 
 import csv
 import json
+import os
+import re
 import stat
+import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
+import numpy as np
 import pytest
 from made_submissions import LAYERS, changed, submission
 
 from blg561.assignment import autograder, grade, handout, layers, report, settings
+from blg561.assignment.language_model import (
+    DATASET,
+    EVALUATE,
+    GENERATE,
+    MODEL,
+    Judge,
+    close,
+    judge_dataset,
+    judge_evaluate,
+    judge_generate,
+    judge_model,
+    words_of,
+)
 from blg561.assignment.report import Graded
 from blg561.assignment.sandbox import Sandbox, namespaces
 from blg561.assignment.scores import Mark
+from blg561.assignment.submission import LARGEST_CONTENTS
+from blg561.assignment.submission import read as read_submission
 from blg561.errors import InputError
 
 
@@ -43,6 +63,51 @@ def rnn(right: str, wrong: str, where: str = RNN) -> str:
     return changed(LAYERS, right, wrong, where)
 
 
+def by_other_means(gradient: str) -> str:
+    """The solution with each gradient of its backward methods by an expression.
+
+    `v` is the array that it is of, `f` gives the outputs, `us` are their gradients.
+    """
+    return (
+        LAYERS
+        + f"""
+
+from blg561.checks import grad_check
+
+
+def other_means(cls):
+    def grads(layer, arrays, us, f):
+        return [{gradient} for v in [*arrays, *layer.parameters.values()]]
+
+    step, whole = cls.forward_step, cls.forward
+
+    def forward_step(self, *inputs):
+        return *step(self, *inputs)[:-1], inputs
+
+    def backward_step(self, *us):
+        *us, inputs = us
+        return grads(self, inputs, us, lambda: step(self, *inputs)[:-1])
+
+    def forward(self, x, h0):
+        self.kept = x, h0
+        return whole(self, x, h0)
+
+    def backward(self, dh):
+        names = ["dx", "dh0", *("d" + name for name in self.parameters)]
+        came = grads(self, self.kept, [dh], lambda: [whole(self, *self.kept)])
+        return dict(zip(names, came, strict=True))
+
+    cls.forward_step, cls.backward_step = forward_step, backward_step
+    cls.forward, cls.backward = forward, backward
+
+
+for each in (RNNLayer, LSTMLayer, GRULayer):
+    other_means(each)
+"""
+    )
+
+
+NUMERIC = "sum(grad_check(lambda _, k=k: f()[k], v, u) for k, u in enumerate(us))"
 BACKWARD_STEP = "da = dnext_h * (1 - next_h**2)"
 BACKWARD = "da[t] = dnext_h * (1 - h[t + 1] ** 2)"
 SOLUTION = handout.PACKAGE / "layer/recurrent_layers.py"
@@ -184,6 +249,85 @@ MADE = {
         0,
         "PermissionError",
     ),
+    # gradients by other means than their formula: the forward half is left
+    "finite-differences": (by_other_means(NUMERIC), 4, "as finite differences"),
+    "autograd": (
+        LAYERS.replace("import numpy as np", "import numpy as np\nimport torch", 1)
+        + by_other_means("torch.tensor(v, requires_grad=True)")[len(LAYERS) :],
+        4,
+        "NumPy alone, without torch",
+    ),
+    "imports-left-over": ("import torch\n" + LAYERS, 10, "right"),
+    "finds-another-torch": (
+        in_forward("import os\nopen(os.path.dirname(np.__path__[0]) + '/torch/__init__.py')"),
+        5,
+        "PermissionError",
+    ),
+    # what is handed over
+    "not-a-number": (
+        in_forward("return np.full((*x.shape[:2], self.out_size), np.nan)"),
+        5,
+        "finite",
+    ),
+    "subnormal": (in_forward("return np.full((*x.shape[:2], self.out_size), 5e-324)"), 5, "wrong"),
+    "float16": (
+        rnn("return np.tanh(a)  # (RNN.2)", "return np.tanh(a).astype(np.float16)"),
+        0,
+        "numbers are wrong",
+    ),
+    "strided": (
+        rnn("return np.tanh(a)  # (RNN.2)", "return np.repeat(np.tanh(a), 2, axis=-1)[..., ::2]"),
+        10,
+        "right",
+    ),
+    "complex": (in_forward("return 1j * np.ones((*x.shape[:2], self.out_size))"), 5, "are wrong"),
+    "answers-ahead": (
+        in_forward(
+            "import __main__, sys\nfrom wire import send\nimport json, socket\n"
+            "line = socket.socket(fileno=json.loads(sys.argv[1])['line'])\n"
+            "send(line, {}, {'o.h': np.zeros((*x.shape[:2], self.out_size))})"
+        ),
+        5,
+        "other arrays than",
+    ),
+    "unpickles": (
+        in_forward(
+            "import json, os, pickle, sys\n"
+            "os.write(json.loads(sys.argv[1])['line'], pickle.dumps(print))"
+        ),
+        5,
+        "a message of",
+    ),
+    "parents-memory": (
+        in_forward("import os\nopen(f'/proc/{os.getppid()}/mem', 'rb')"),
+        5,
+        "Error",
+    ),
+    "its-own-harness": (
+        in_forward("import json, sys\nopen(json.loads(sys.argv[1])['folder'] + '/child.py', 'a')"),
+        5,
+        "PermissionError",
+    ),
+    "temporary-folder": (in_forward("open('/tmp/blg561-left', 'w')"), 5, "PermissionError"),
+    "a-path-as-socket": (
+        in_forward("import socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_STREAM)"),
+        5,
+        "PermissionError",
+    ),
+    "locks-its-folder": (
+        in_forward("import os\ntry: os.makedirs('d/e')\nexcept OSError: pass\nos.chmod('d', 0)"),
+        10,
+        "",
+    ),
+    "looks-for-the-seed": (
+        in_forward(
+            "import sys\nframe = sys._getframe()\n"
+            "while 'asked' not in frame.f_locals: frame = frame.f_back\n"
+            "raise ValueError(sorted(frame.f_locals['asked']))"
+        ),
+        5,
+        "['class', 'do', 'inputs', 'method', 'outputs', 'parameters', 'sizes', 'upstream']",
+    ),
     "network": (
         in_forward("import socket\nsocket.create_connection(('127.0.0.1', 22), 1)"),
         5,
@@ -202,6 +346,14 @@ SLOW = {
         5,
         "within 3 seconds",
     ),
+    "better-differences": (
+        by_other_means(
+            "sum((4 * grad_check(lambda _, k=k: f()[k], v, u, h=1e-3)"
+            " - grad_check(lambda _, k=k: f()[k], v, u, h=2e-3)) / 3 for k, u in enumerate(us))"
+        ),
+        4,
+        "",
+    ),
     "error-without-end": (
         in_forward(
             "class Endless(Exception):\n    def __str__(self):\n"
@@ -212,13 +364,15 @@ SLOW = {
     ),
 }
 NEEDS_ISOLATION = {"reads-solution", "imports-solution", "fork-bomb", "kills", "sets-sid"}
+NEEDS_ISOLATION |= {"finds-another-torch", "parents-memory", "its-own-harness", "temporary-folder"}
+NEEDS_ISOLATION |= {"a-path-as-socket"}
 NEEDS_ISOLATION |= {"root-again", "other-folders", "runs-away"}
 
 
 def isolated() -> bool:
     """Whether this machine takes files, processes and network away from a submission."""
     with Sandbox({}, said_for("RNN")["limits"]) as box:
-        box.start(torch=False)
+        box.start()
         return bool(namespaces()) and any("Landlock" in force for force in box.force)
 
 
@@ -378,6 +532,56 @@ def test_a_link_in_a_folder(tmp_path):
     assert one.score == 0 and "was not followed" in one.notes[0]
 
 
+def damaged(path: Path) -> Path:
+    """The archive with some bytes of its first file's content changed."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"recurrent_layers.py") + 40
+    content[at : at + 30] = bytes(30)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("packed_as", "harm", "word"),
+    [
+        (zipfile.ZIP_DEFLATED, damaged, "cannot be read"),
+        (zipfile.ZIP_LZMA, None, "unusual way"),
+        (zipfile.ZIP_BZIP2, None, "unusual way"),
+    ],
+)
+def test_a_file_that_cannot_be_unpacked_costs_itself_alone(tmp_path, packed_as, harm, word):
+    path = tmp_path / "handed.zip"
+    with zipfile.ZipFile(path, "w", packed_as) as packed:
+        packed.writestr("recurrent_layers.py", LAYERS)
+        packed.writestr("LanguageModelling.ipynb", "{}", zipfile.ZIP_DEFLATED)
+    if harm:
+        harm(path)
+    names = ("recurrent_layers.py", "LanguageModelling.ipynb")
+    handed_in = read_submission(path, dict.fromkeys(names, ""), 20)
+    assert set(handed_in.files) == {"LanguageModelling.ipynb"}
+    assert any(word in note for note in handed_in.notes), handed_in.notes
+
+
+def test_a_table_of_contents_without_end_is_not_read(tmp_path):
+    entry = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[20] * 2, *[0] * 4, *[0] * 3, 1, *[0] * 6) + b"a"
+    count = 2 * LARGEST_CONTENTS // len(entry)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, count * len(entry), 0, 0)
+    path = tmp_path / "handed.zip"
+    path.write_bytes(entry * count + end)
+    handed_in = read_submission(path, {"recurrent_layers.py": ""}, 20)
+    assert "neither a folder nor a zip" in handed_in.notes[0], handed_in.notes
+
+
+def test_a_pipe_is_no_submission(tmp_path):
+    os.mkfifo(tmp_path / "handed.zip")
+    assert "something else" in read_submission(tmp_path / "handed.zip", {}, 20).notes[0]
+
+
+def test_of_two_files_with_other_capitals_one_is_the_submission(tmp_path):
+    entries = [("Recurrent_Layers.PY", "raise"), ("a/b/c/recurrent_layers.py", LAYERS)]
+    assert one_of(archive(tmp_path, entries), "RNN").score == 10
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"Rar!"])
 def test_what_is_no_archive(tmp_path, content):
     (tmp_path / "handed.zip").write_bytes(content)
@@ -394,6 +598,19 @@ def test_the_teachers_points_for_the_answers_are_merged(tmp_path):
     points.write_text("submission,Question 1,Question 3\nada,4.5,5\n", encoding="utf-8")
     (one,) = grade.grade_all([folder], tmp_path / "out", said_for("Q"), points)
     assert [test.score for test in one.tests] == [4.5, 0, 5]
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    ["[" * 100_000, '{"cells": 1}', '{"cells": [[]]}', "\x00", "[NaN]", '{"cells": [{}', ""],
+)
+def test_a_notebook_that_is_none_has_no_answers(tmp_path, notebook):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada/LanguageModelling.ipynb").write_text(notebook, encoding="utf-8")
+    one = one_of(tmp_path / "ada", "Q")
+    assert one.answers == {} and one.flags == [
+        "read the answers in LanguageModelling.ipynb yourself"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -417,6 +634,77 @@ def test_two_submissions_of_one_name_are_refused_before_anything_is_graded(tmp_p
     with pytest.raises(InputError, match="same name"):
         grade.grade_all(paths, tmp_path / "out", said_for("RNN"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["grades.csv", "Teacher.html.zip", "seed.txt"])
+def test_no_name_takes_the_graders_own_files(tmp_path, name):
+    made(tmp_path, name)
+    with pytest.raises(InputError, match="rename it"):
+        grade.grade_all([tmp_path / name], tmp_path / "out", said_for("RNN"))
+
+
+def test_results_are_not_written_into_a_submission(tmp_path):
+    path = made(tmp_path, "ada")
+    with pytest.raises(InputError, match="another --out"):
+        grade.grade_all([path], tmp_path, said_for("RNN"))
+    assert [p.name for p in path.iterdir()] == ["recurrent_layers.py"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a\n=1", "javascript:alert(1)", "\udcff", "%2e", "é"],
+)
+def test_names_of_submissions_are_harmless_wherever_they_are_written(tmp_path, name):
+    one = Graded(name, [Mark("RNN x", 1, 1, "right")])
+    report.write_one(one, said_for("RNN"), tmp_path)
+    report.write_all([one], said_for("RNN"), tmp_path)
+    with open(tmp_path / "grades.csv", newline="", encoding="utf-8") as file:
+        _, (first, score, *_) = csv.reader(file)
+    assert first[0] not in "=+-@\t" and float(score) == 1
+    (link,) = re.findall('href="([^"]*)"', (tmp_path / "teacher.html").read_text(encoding="utf-8"))
+    assert not urlsplit(link).scheme
+    assert os.path.exists(os.path.join(os.fsencode(tmp_path), unquote_to_bytes(link)))
+
+
+def test_what_is_drawn_depends_on_what_is_handed_in(tmp_path):
+    """So that what is said of one submission is no answer to the next."""
+    texts = {"one": LAYERS, "same": LAYERS, "other": LAYERS + "\n"}
+    read = {
+        name: read_submission(made(tmp_path, name, text), {"recurrent_layers.py": ""}, 20)
+        for name, text in texts.items()
+    }
+    seeds = {name: grade.seed_for(3, handed_in) for name, handed_in in read.items()}
+    assert seeds["one"] == seeds["same"] != seeds["other"]
+    assert grade.seed_for(4, read["one"]) != seeds["one"]
+
+
+def test_a_process_that_does_not_begin_costs_no_points_in_silence(tmp_path, monkeypatch):
+    monkeypatch.setattr("blg561.assignment.sandbox.namespaces", lambda: ("false",))
+    one = one_of(made(tmp_path, "ada"), "RNN")
+    assert "the grader failed" in one.flags[0] and "NotStarted" in one.flags[0]
+
+
+def test_an_answer_of_another_form_costs_its_own_points_alone():
+    """Nothing that a process can send raises in the grader, or is copied before it is measured."""
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    told = {"train": {"lexicon": deep}, "valid": {"lexicon": deep}}
+    for answer in (told, {"train": {"lexicon": [1, "a"]}}, {"loss": "x"}, {"words": {}}, {}):
+        judge = Judge(None, settings.load(), 3)
+        judge.ask = lambda *_, answer=answer, **__: (answer, {"whole": np.zeros((1, 2))})
+        for title, shares, run in (
+            ("Dataset", DATASET, lambda judge=judge: judge_dataset(judge)),
+            ("evaluate", EVALUATE, lambda judge=judge: judge_evaluate(judge)),
+            ("generate", GENERATE, lambda judge=judge: judge_generate(judge)),
+            ("RNNModel", MODEL, lambda judge=judge: judge_model(judge, "RNNModel")),
+        ):
+            if title == "Dataset":
+                judge.sandbox = type("Box", (), {"put": staticmethod(lambda *_: "")})
+            judge.judge(title, shares, run)
+        assert sum(test.score for test in judge.tests) == 0
+    huge = np.broadcast_to(True, (2**14, 2**14))
+    assert not close(huge, np.zeros(3)) and words_of(huge, ["a"], 3) == []
 
 
 def test_text_of_a_submission_cannot_become_a_page(tmp_path):

@@ -61,6 +61,13 @@ def test_the_handout_holds_text_alone_and_no_trace_of_the_solution(folder):
     assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
 
 
+def test_no_address_leads_to_a_solution(folder):
+    """Books come from Project Gutenberg: the other addresses are of repositories with solutions."""
+    text = "\n".join(p.read_text(encoding="utf-8") for p in folder.rglob("*") if p.is_file())
+    hosts = set(re.findall(r"https?://([\w.]+)", text))
+    assert hosts and not {host for host in hosts if "github" in host}, hosts
+
+
 def test_the_archive_is_the_folder_and_the_same_each_time(folder, tmp_path):
     again = handout.write(tmp_path / "handout", settings.load())
     assert again.read_bytes() == folder.with_suffix(".zip").read_bytes()

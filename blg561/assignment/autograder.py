@@ -56,7 +56,7 @@ def write(path: Path, said_in: Path = settings.DEFAULT) -> Path:
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             entry.external_attr = 0o755 << 16
             archive.writestr(entry, text)
-        archive.writestr("seed.txt", str(secrets.randbits(48)))
+        archive.writestr("seed.txt", str(secrets.randbits(128)))
         archive.write(said_in, "assignment.toml")
         for pattern in SOURCES:
             for source in sorted(PACKAGE.glob(pattern)):

@@ -17,6 +17,7 @@ import struct
 import sys
 import sysconfig
 import traceback
+import types
 from pathlib import Path
 
 # ------------------------------------------------------------------------------------------------
@@ -42,8 +43,13 @@ def give_up(said: dict) -> list[str]:
         force.append(f"at most {PROCESSES} processes of a user of its own")
     for which, value in limits.items():
         resource.setrlimit(which, (value, value))
-    locked = landlock(said["folder"])
-    if said["uid"] is not None and (locked or not said["search"]):
+    locked = landlock(said["folder"], said["libraries"])
+    if said["uid"] is not None:
+        if said["search"] and not locked:
+            raise PermissionError(
+                "without Landlock a submission would run as root, because only root can read "
+                f"{sys.executable}: install Python where every user can"
+            )
         libc = ctypes.CDLL(None)
         libc.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0)
         os.setgroups([])
@@ -54,6 +60,8 @@ def give_up(said: dict) -> list[str]:
         header, sets = struct.pack("Ii", 0x20080522, 0), struct.pack("6I", kept, kept, 0, 0, 0, 0)
         if libc.capset(header, sets) != 0:
             raise OSError("capset")
+    if no_sockets():
+        force.append("opens no socket (seccomp)")
     if locked:
         force.append("sees its own folder, Python and its libraries, and no other file (Landlock)")
     return force
@@ -61,13 +69,16 @@ def give_up(said: dict) -> list[str]:
 
 READ_FILE, READ_DIR, EXECUTE, WRITE_FILE = 1 << 2, 1 << 3, 1 << 0, 1 << 1
 KEEP_CAPABILITIES, SEARCH_AND_READ = 8, 1 << 2
-SYSTEM = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"]
-SYSTEM += ["/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system", "/dev/urandom", "/dev/random"]
+LIBRARIES = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"]
+SYSTEM = ["/etc/ld.so.cache", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system"]
+SYSTEM += ["/dev/urandom", "/dev/random"]
 CREATE, RULESET_VERSION, PATH_BENEATH, NO_NEW_PRIVILEGES = 444, 1, 1, 38
 
 
-def landlock(folder: str) -> bool:
+def landlock(folder: str, libraries: list[str] | None) -> bool:
     """Let this process and its children reach the files they need and no others; whether it held.
+
+    libraries: those that may be imported; None for all that are installed.
 
     Landlock is part of Linux from 5.13 and needs no privilege. From 6.7 it also refuses TCP, from
     6.12 signals to other processes.
@@ -101,26 +112,70 @@ def landlock(folder: str) -> bool:
     for path in ("/dev/null", "/dev/zero"):
         allow(path, reading | WRITE_FILE)
     # our own package, with the solutions, lies among the libraries: each other entry by itself
-    places = {*sys.path, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    places = {*LIBRARIES, *sys.path, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     places |= {os.path.join(sys.base_prefix, "lib")}
     for place in places:
         if not os.path.isdir(place) or os.path.samefile(place, folder):
             continue
-        if os.path.isdir(os.path.join(place, "blg561")) and "packages" not in place:
+        installed = place.rstrip("/").endswith("-packages")
+        if os.path.isdir(os.path.join(place, "blg561")) and not installed:
             continue  # a checkout
         allow(place, READ_DIR)
         for entry in os.listdir(place):
-            if not (
-                entry.startswith(("blg561", "__editable__", "python3")) or "-packages" in entry
-            ):
+            if installed and libraries is not None:
+                wanted_here = entry.lower().startswith(tuple(libraries))
+            else:
+                hidden = ("blg561", "__editable__", "python3")
+                wanted_here = not entry.startswith(hidden) and "-packages" not in entry
+            if wanted_here:
                 allow(os.path.join(place, entry), reading)
     libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     return libc.syscall(CREATE + 2, rules, 0) == 0
 
 
+# machine → AUDIT_ARCH and the numbers of socket, socketpair, connect, io_uring_setup
+SOCKET_CALLS = {
+    "x86_64": (0xC000003E, (41, 53, 42, 425)),
+    "aarch64": (0xC00000B7, (198, 199, 203, 425)),
+}
+SET_SECCOMP, MODE_FILTER, OTHER_ABI = 22, 2, 0x40000000
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # with EPERM
+
+
+def no_sockets() -> bool:
+    """Refuse the system's calls that open or connect a socket; whether it held.
+
+    Landlock leaves sockets that have a path alone, such as D-Bus's and Docker's, and through those
+    a process of the teacher's user could have another one started outside.
+    """
+    machine = os.uname().machine
+    if not sys.platform.startswith("linux") or machine not in SOCKET_CALLS:
+        return False
+    architecture, refused = SOCKET_CALLS[machine]
+    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06
+    last = len(refused) + 4  # the place of ALLOW, before that of REFUSE
+    steps = [(load, 0, 0, 4), (equal, 0, last - 1, architecture), (load, 0, 0, 0)]
+    steps += [(at_least, last - 3, 0, OTHER_ABI)]
+    steps += [(equal, last - place, 0, call) for place, call in enumerate(refused, start=4)]
+    steps += [(answer, 0, 0, ALLOW), (answer, 0, 0, REFUSE)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = struct.pack("HP", len(steps), ctypes.addressof(code))
+    libc = ctypes.CDLL(None)
+    libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    return libc.prctl(SET_SECCOMP, MODE_FILTER, program, 0, 0) == 0
+
+
 # ------------------------------------------------------------------------------------------------
 # Layers
 # ------------------------------------------------------------------------------------------------
+
+
+class Absent(types.ModuleType):
+    """A library that differentiates by itself: an import that is left over costs nothing, its use
+    fails."""
+
+    def __getattr__(self, name):
+        raise ImportError(f"the layers are to be written in NumPy alone, without {self.__name__}")
 
 
 def as_arrays(values, names: list[str]) -> dict:
@@ -297,6 +352,26 @@ def run_model(said: dict, arrays: dict):
     return {}, {name: to_numpy(logits) for name, logits in sent.items()}
 
 
+def run_learning(said: dict, arrays: dict):
+    """Logits after some steps on drawn words."""
+    import torch
+
+    torch.manual_seed(said["seed"])
+    model = own(said["class"])(**said["arguments"])
+    optimizer = torch.optim.Adam(model.parameters(), 0.03)
+    model.train()
+    for words in torch.tensor(arrays["words"]):
+        logits, _ = model(words[:, :-1], model.initialize(len(words)))
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1), words[:, 1:].flatten()).backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        last = torch.tensor(arrays["last"])
+        logits, _ = model(last, model.initialize(len(last)))
+    return {}, {"logits": to_numpy(logits)}
+
+
 def loop_case(said: dict, arrays: dict):
     """A network of the grader's, and loaders of its text, for the functions around a network."""
     import torch
@@ -463,14 +538,29 @@ def read_words(said: dict, arrays: dict):
 
 
 # ------------------------------------------------------------------------------------------------
-# Figures: in a process that runs nothing of the submission
+# Figures and answers: in a process that runs nothing of the submission
 # ------------------------------------------------------------------------------------------------
+
+LONGEST_ANSWER = 20_000
+
+
+def read_answers(said: dict, arrays: dict):
+    """The text of the cells with the tags answer-1, answer-2, ..., by question from 0."""
+    cells = json.loads(Path(said["path"]).read_text(encoding="utf-8-sig"))["cells"]
+    answers = {}
+    for number in range(said["count"]):
+        tag = f"answer-{number + 1}"
+        tagged = [cell for cell in cells if tag in cell.get("metadata", {}).get("tags", [])]
+        text = "\n".join("".join(cell["source"]) for cell in tagged).strip()
+        if text and text != "*Your answer*":
+            answers[number] = text[:LONGEST_ANSWER]
+    return {"answers": answers}, {}
 
 
 def look_at(said: dict, arrays: dict):
     from PIL import Image
 
-    with Image.open(said["path"]) as image:
+    with Image.open(said["path"], formats=["PNG"]) as image:  # some others start programs
         if image.width * image.height > 50_000_000:
             raise ValueError(f"an image of {image.width} by {image.height} pixels")
         small = image.convert("L").resize((64, 64))
@@ -479,23 +569,45 @@ def look_at(said: dict, arrays: dict):
 
 
 CASES = run_epoch, run_evaluate, run_train, run_generate
-DO = (run_layer, define, run_dataset, run_model, *CASES, open_network, read_words, look_at)
+DO = (
+    run_layer,
+    define,
+    run_dataset,
+    run_model,
+    run_learning,
+    *CASES,
+    open_network,
+    read_words,
+    read_answers,
+    look_at,
+)
 DO = {function.__name__: function for function in DO}
 
 
 def main():
     said = json.loads(sys.argv[1])
     line = socket.socket(fileno=said["line"])
-    force = give_up(said)
+    try:
+        force = give_up(said)
+    except OSError as error:
+        sys.path.insert(0, said["folder"])
+        from wire import send
+
+        send(line, {"refused": f"{type(error).__name__}: {error}"})
+        return
     sys.path.insert(0, said["folder"])
     sys.path.insert(0, os.path.join(said["folder"], "package"))
     os.chdir(os.path.join(said["folder"], "home"))
     from wire import receive, send
 
+    if said["libraries"] is not None:
+        sys.modules.update({name: Absent(name) for name in ("torch", "tensorflow", "jax")})
     if said["torch"]:
         import torch
 
         torch.set_num_threads(1)
+        # PyTorch imports a good part of itself here: not in the time of a method
+        torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
     send(line, {"force": force})
     while True:
         try:

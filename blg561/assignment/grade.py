@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import hashlib
 import secrets
 import sys
 import traceback
@@ -22,8 +22,7 @@ from blg561.errors import InputError
 from blg561.language_model import books
 
 LAYER_FILE, NOTEBOOK = "blg561/layer/recurrent_layers.py", "LanguageModelling.ipynb"
-LARGEST_NOTEBOOK = 50 * 2**20
-LONGEST_ANSWER = 20_000
+SECONDS_FOR_ANSWERS = 20
 
 
 def grade_all(
@@ -35,18 +34,17 @@ def grade_all(
     seed: of what is drawn. Without one, the folder's own, drawn when it is first graded into, so
         that grading again gives the same points and nobody knows the numbers before.
 
+    Each submission's own numbers depend on what it holds besides: what is said of one submission is
+    no answer to what the next one, with a byte changed, is asked.
+
     Raises InputError, before anything is graded, for a submission that is not there, two of one
-    name, a CSV that cannot be used; BookError where the book is not to be had.
+    name, a name that a file of the results has, a CSV that cannot be used; BookError where the book
+    is not to be had.
     """
     if sys.platform == "win32":
         raise InputError("grading needs Linux or macOS: Windows cannot limit a process as it does")
-    named = {name_of(path): path for path in paths}
-    if len(named) < len(paths):
-        raise InputError("two submissions have the same name: their results would be one")
-    for path in paths:
-        if not Path(path).exists():
-            raise InputError(f"there is no submission {path}")
-    points = {} if prose is None else read_prose(prose, said, set(named))
+    check_names(paths, out)
+    points = {} if prose is None else read_prose(prose, said, set(map(name_of, paths)))
     book = books.read_text(books.find(said["book"])) if "LM" in said["parts"] else ""
     out.mkdir(parents=True, exist_ok=True)
     seed = own_seed(out) if seed is None else seed
@@ -67,10 +65,27 @@ def name_of(path: Path) -> str:
     return path.stem if path.suffix == ".zip" else path.name
 
 
+def check_names(paths: list[Path], out: Path):
+    """Students choose names: none may take another's results away, or what is over all."""
+    taken = {name: f"the grader's {name}" for name in ("grades.csv", "teacher.html", "seed.txt")}
+    for path in paths:
+        if not Path(path).exists():
+            raise InputError(f"there is no submission {path}")
+        name = name_of(path).casefold()  # some systems' files are the same in both cases
+        if name in taken:
+            raise InputError(
+                f"{path} has the same name as {taken[name]}, so that their results would be one: "
+                "rename it"
+            )
+        taken[name] = path
+        if (out / name_of(path)).resolve() == Path(path).resolve():
+            raise InputError(f"the results of {path} would be written into it: give another --out")
+
+
 def own_seed(out: Path) -> int:
     path = out / "seed.txt"
     if not path.exists():
-        path.write_text(f"{secrets.randbits(48)}\n", encoding="utf-8")
+        path.write_text(f"{secrets.randbits(128)}\n", encoding="utf-8")
         path.chmod(0o600)
     return int(path.read_text(encoding="utf-8"))
 
@@ -84,7 +99,7 @@ def grade_one(path: Path, said: dict, seed: int, book: str, prose: dict) -> Grad
         )
         graded = Graded(name, notes=handed_in.notes)
         with Sandbox(handed_in.files, said["limits"]) as sandbox:
-            grade_parts(graded, sandbox, handed_in.files, said, seed, book)
+            grade_parts(graded, sandbox, handed_in.files, said, seed_for(seed, handed_in), book)
             graded.force = sandbox.force
     except Exception:
         graded = Graded(name, notes=["The grader itself failed; your teacher has been told."])
@@ -92,6 +107,14 @@ def grade_one(path: Path, said: dict, seed: int, book: str, prose: dict) -> Grad
     if "Q" in said["parts"]:
         graded.tests += judge_prose(graded, said, prose.get(name, {}))
     return graded
+
+
+def seed_for(seed: int, handed_in: submission.Submission) -> int:
+    """What is drawn for this submission: the same each time it is graded."""
+    digest = hashlib.sha256(str(seed).encode())
+    for name, content in sorted(handed_in.files.items()):
+        digest.update(name.encode() + hashlib.sha256(content).digest())
+    return int.from_bytes(digest.digest()[:16], "big")
 
 
 def grade_parts(graded: Graded, sandbox, files: dict, said: dict, seed: int, book: str):
@@ -114,27 +137,25 @@ def grade_parts(graded: Graded, sandbox, files: dict, said: dict, seed: int, boo
         graded.flags += judge.flags
         graded.notes += [f"not run: {fault}" for fault in judge.faults]
     if "Q" in said["parts"] and NOTEBOOK in files:
-        graded.answers = read_answers(files[NOTEBOOK], said)
+        try:
+            graded.answers = read_answers(files[NOTEBOOK], said)
+        except Failed as failed:
+            graded.notes.append(f"the answers in {NOTEBOOK} could not be read: {failed}")
+            graded.flags.append(f"read the answers in {NOTEBOOK} yourself")
 
 
 def read_answers(notebook: bytes, said: dict) -> dict[str, str]:
-    """The questions' answers: the cells that the handout tagged for them."""
-    try:
-        if len(notebook) > LARGEST_NOTEBOOK:
-            raise ValueError("too large")
-        cells = json.loads(notebook.decode("utf-8-sig"))["cells"]
-        tagged = {}
-        for cell in cells:
-            for tag in cell.get("metadata", {}).get("tags", []):
-                tagged.setdefault(str(tag), []).append("".join(cell["source"]))
-        answers = {}
-        for number, question in enumerate(said["points"]["Q"], start=1):
-            text = "\n".join(tagged.get(f"answer-{number}", [])).strip()
-            if text and text != "*Your answer*":
-                answers[question] = text[:LONGEST_ANSWER]
-        return answers
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {}
+    """The questions' answers: the cells that the handout tagged for them.
+
+    In a process of its own that runs nothing of the submission: a notebook of 20 MiB can be made to
+    take a gigabyte and half a minute, which other submissions would wait for.
+    """
+    questions = list(said["points"]["Q"])
+    with Sandbox({NOTEBOOK: notebook}, said["limits"]) as sandbox:
+        sandbox.start()
+        path = sandbox.handed_in(NOTEBOOK)
+        told, _ = sandbox.ask("read_answers", SECONDS_FOR_ANSWERS, path=path, count=len(questions))
+    return {questions[int(number)]: str(text) for number, text in told["answers"].items()}
 
 
 def judge_prose(graded: Graded, said: dict, points: dict) -> list[Mark]:

@@ -45,6 +45,8 @@ KEPT = {  # of these modules, the named definitions and what they import
         *("PLAIN_QUOTES", "TOKEN", "tokenize", "ContinuingRows", "evaluation_loader"),
     },
 }
+# of these, constants that name where a solution is published: books come from Project Gutenberg
+EMPTIED = {"language_model/books.py": {"KNOWN_FOLDERS"}}
 HOLLOW = {"forward_step", "backward_step", "forward", "backward"}  # bodies that the student writes
 LAYERS = {"RNN": "RNNLayer", "LSTM": "LSTMLayer", "GRU": "GRULayer"}
 
@@ -92,6 +94,19 @@ def cut(source: str, kept: set[str]) -> tuple[str, list[Cut]]:
         if isinstance(node, (ast.Import, ast.ImportFrom)) and not is_used(node, text, kept):
             take(node.lineno, node.end_lineno)
     cuts.sort(key=lambda piece: piece.first)
+    return apply(source, cuts), cuts
+
+
+def cut_constants(source: str, emptied: set[str]) -> tuple[str, list[Cut]]:
+    """The module with () for these constants and without the comments above them."""
+    lines, cuts = source.splitlines(keepends=True), []
+    for node in ast.parse(source).body:
+        for name in defined(node) & emptied:
+            first = node.lineno
+            while lines[first - 2].startswith("#"):
+                first -= 1
+            original = tuple(lines[first - 1 : node.end_lineno])
+            cuts.append(Cut(first, node.end_lineno, original, (f"{name} = ()\n",)))
     return apply(source, cuts), cuts
 
 
@@ -147,6 +162,9 @@ def package() -> tuple[dict[str, str], dict[str, list[Cut]]]:
     for path in GIVEN:
         if (PACKAGE / path).exists():
             files[path], cuts[path] = (PACKAGE / path).read_text(encoding="utf-8"), []
+    for path in EMPTIED:
+        source = files[path]
+        files[path], cuts[path] = cut_constants(source, EMPTIED[path])
     for path, kept in KEPT.items():
         source = (PACKAGE / path).read_text(encoding="utf-8")
         files[path], cuts[path] = cut(source, kept | {"__all__"})

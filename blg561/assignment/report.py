@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import html
 import json
+import os
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from blg561.assignment.scores import Mark
 from blg561.assignment.settings import PARTS
@@ -47,7 +50,9 @@ class Graded:
 
 def plain(text: str) -> str:
     """Without control characters, which a terminal or a page would take for commands."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text))
+    return "".join(
+        "?" if unicodedata.category(c)[0] == "C" and c not in "\n\t" else c for c in str(text)
+    )
 
 
 def shown(text: str) -> str:
@@ -112,7 +117,8 @@ def write_all(all_graded: list[Graded], said: dict, folder: Path):
         table.writerow(["submission", "score", *said["parts"], "look at"])
         for graded in all_graded:
             # a spreadsheet would run what begins with one of these
-            name = graded.name if graded.name[:1] not in "=+-@" else "'" + graded.name
+            name = plain(graded.name)
+            name = name if name[:1] not in "=+-@\t\n" else "'" + name
             points = [graded.of_part(part) for part in said["parts"]]
             table.writerow([name, graded.score, *points, plain("; ".join(graded.flags))])
     (folder / "teacher.html").write_text(teacher_page(all_graded, said), encoding="utf-8")
@@ -135,7 +141,8 @@ def teacher_page(all_graded: list[Graded], said: dict) -> str:
     for graded in all_graded:
         numbers = [graded.score, *map(graded.of_part, said["parts"])]
         cells = "".join(f'<td class="n">{n:g}</td>' for n in numbers)
-        link = f'<a href="{shown(graded.name)}/page.html">{shown(graded.name)}</a>'
+        place = quote(os.fsencode(graded.name))  # a colon or a percent sign is no address's
+        link = f'<a href="{place}/page.html">{shown(graded.name)}</a>'
         body.append(f"<tr><td>{link}</td>{cells}<td>{shown('; '.join(graded.flags))}</td></tr>")
     body.append("</table><h2>Commonest faults</h2><table>")
     lost = [

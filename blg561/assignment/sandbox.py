@@ -23,6 +23,10 @@ NUMBERS = itertools.count(secrets.randbelow(UIDS))
 START_SECONDS = 60
 
 
+class NotStarted(Exception):
+    """No process came to be, for a reason that is not the submission's."""
+
+
 class Failed(Exception):
     """The submission's process gave no answer; the message says to a student what happened."""
 
@@ -31,7 +35,9 @@ class Failed(Exception):
 def namespaces() -> tuple[str, ...]:
     """The command that takes network and other processes away, as far as the system allows it."""
     own = ["unshare", "--net", "--ipc", "--pid", "--fork", "--kill-child=KILL"]
-    for prefix in (own, [*own, "--user", "--map-root-user"]):
+    # within a user namespace root could not become the user that a submission runs as
+    prefixes = [own] if os.geteuid() == 0 else [own, [*own, "--user", "--map-root-user"]]
+    for prefix in prefixes:
         try:
             done = subprocess.run([*prefix, "true"], capture_output=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
@@ -89,7 +95,8 @@ class Sandbox:
         assert name in WANTED
         return str(self.folder / "handed_in" / name)
 
-    def start(self, torch: bool):
+    def start(self, torch: bool = False, libraries: tuple[str, ...] = ("numpy",)):
+        """torch: whether it is the language model's, which has every library; else `libraries`."""
         ours, theirs = socket.socketpair()
         said = {
             "line": theirs.fileno(),
@@ -97,6 +104,7 @@ class Sandbox:
             "uid": self.uid,
             "search": self.uid is not None and not reaches_python(FIRST_UID),
             "torch": torch,
+            "libraries": None if torch else libraries,
             "memory_gib": self.limits["memory_gib"],
             "cpu_seconds": 600,
         }
@@ -118,7 +126,14 @@ class Sandbox:
         )
         theirs.close()
         self.line = ours
-        self.force = self.receive(START_SECONDS)[0]["force"]
+        try:
+            said, _ = self.receive(START_SECONDS)
+        except Failed as failed:
+            raise NotStarted(f"the process for a submission: {failed}") from failed
+        if "force" not in said:
+            self.stop()
+            raise NotStarted(f"the process for a submission: {said.get('refused')}")
+        self.force = said["force"]
         if namespaces():
             self.force.append("no network, no sight of other processes")
 
@@ -186,5 +201,6 @@ class Sandbox:
 
     def __exit__(self, *_):
         self.stop()
-        # a submission may nest folders deeper than shutil follows
-        subprocess.run(["rm", "-rf", str(self.folder)], check=False, capture_output=True)
+        # a submission may nest folders deeper than shutil follows, and lock them
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, str(self.folder)], check=False, capture_output=True)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 MOST_ENTRIES = 20_000
 PIECE = 2**20
+LARGEST_CONTENTS = 8 * 2**20  # bytes of an archive's table of contents
+PACKED_AS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others ask for gigabytes when they begin
+DAMAGED = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
 
 
 @dataclass
@@ -36,9 +50,10 @@ def read(path: Path, wanted: dict[str, str], most_mib: float) -> Submission:
     try:
         if path.is_dir():
             found = in_folder(path, made)
+        elif not path.is_file():
+            raise ValueError("it is something else")
         else:
-            archive = zipfile.ZipFile(path)
-            found = in_archive(archive, made)
+            found = in_archive(zipfile.ZipFile(Archive(path)), made)
         for name in wanted:
             places = sorted((p for p in found if fits(p, name)), key=lambda p: (p.count("/"), p))
             if not places:
@@ -48,11 +63,9 @@ def read(path: Path, wanted: dict[str, str], most_mib: float) -> Submission:
                 made.notes.append(f"{name} is there {len(places)} times; {places[0]} is graded")
             try:
                 made.files[name] = limited(found[places[0]], left)
-            except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
+            except DAMAGED as error:
                 made.notes.append(f"{places[0]} cannot be read: {error}")
-            except zipfile.BadZipFile as error:
-                made.notes.append(f"{places[0]} cannot be read: {error}")
-    except (OSError, ValueError, zipfile.BadZipFile, RecursionError, MemoryError) as error:
+    except (*DAMAGED, MemoryError) as error:
         made.notes.append(f"{path.name} is neither a folder nor a zip archive: {error}")
     return made
 
@@ -91,6 +104,15 @@ def linked(base: str, name: str, made: Submission) -> bool:
     return is_link
 
 
+class Archive(io.FileIO):
+    """A file of which no reader gets more at once than an honest table of contents takes."""
+
+    def read(self, size=-1):
+        if size > LARGEST_CONTENTS:
+            raise ValueError("its table of contents is too large")
+        return super().read(size if size >= 0 else LARGEST_CONTENTS)
+
+
 def in_archive(archive: zipfile.ZipFile, made: Submission) -> dict:
     """How to open each file of an archive, by its name there."""
     entries = archive.infolist()
@@ -103,6 +125,8 @@ def in_archive(archive: zipfile.ZipFile, made: Submission) -> dict:
             continue
         if name.startswith("/") or ".." in name.split("/"):
             made.notes.append(f"{name[:100]!r} leads out of the archive and was not read")
+        elif entry.compress_type not in PACKED_AS:
+            made.notes.append(f"{name[:100]!r} is packed in an unusual way and was not read")
         elif stat.S_ISLNK(entry.external_attr >> 16):
             made.notes.append(f"{name[:100]!r} is a symbolic link and was not followed")
         else:

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 TYPES = {"float64", "float32", "int64", "bool"}
-LARGEST_JSON = 4 * 2**20
+LARGEST_JSON = 2**20  # read while the grader does nothing else
 LARGEST_ARRAYS = 256 * 2**20
 
 

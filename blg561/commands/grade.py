@@ -34,10 +34,11 @@ def add_to(add):
 def grade(arguments) -> int:
     from blg561.assignment import settings
     from blg561.assignment.grade import grade_all
+    from blg561.assignment.report import plain
 
     said = settings.load(arguments.settings or settings.DEFAULT)
     out = arguments.out
     for graded in grade_all(arguments.submissions, out, said, arguments.prose, arguments.seed):
-        print(f"{graded.score:6.2f}  {graded.name}")
+        print(f"{graded.score:6.2f}  {plain(graded.name)}")
     print(f"{out / 'grades.csv'}, {out / 'teacher.html'}, and a folder for each submission")
     return 0
