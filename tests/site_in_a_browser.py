@@ -246,7 +246,7 @@ AXE = {
 def test_axe_finds_nothing_serious(reading, theme):
     reading.emulate_media(color_scheme=theme)
     reading.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
-    reading.wait_for_function(SETTLED, timeout=10_000)
+    reading.wait_for_function(SETTLED, timeout=60_000)
     reading.evaluate(SLIM)
     found = axe_playwright.Axe().run(reading, {"exclude": [["mjx-container"]]}, AXE[theme])
     reading.evaluate(WHOLE)
@@ -417,7 +417,7 @@ def test_a_lesson_as_a_pdf_has_all_its_images(pages, tab):
 
 def test_search_finds_from_a_file(pages, tab):
     page = tab(f"{(pages / 'search.html').as_uri()}?q=perplexity")
-    page.wait_for_selector("#search-results li a", timeout=10_000)
+    page.wait_for_selector("#search-results li a", timeout=60_000)
     assert "lessons/04" in " ".join(
         a.get_attribute("href") for a in page.query_selector_all("#search-results li a")
     )
@@ -516,7 +516,7 @@ def live_page(pages, tab):
 
 def open_live(page):
     page.locator("[data-live]").scroll_into_view_if_needed()
-    page.wait_for_selector(".live-bars button", timeout=20_000)
+    page.wait_for_selector(".live-bars button", timeout=60_000)
     return page
 
 
@@ -737,7 +737,7 @@ def test_without_javascript_the_page_says_so(pages, tab, page):
 def test_from_a_server_the_weights_are_fetched(server, tab):
     address, sent = server
     page = tab(f"{address}/index.html")
-    page.wait_for_selector(".live-bars button", timeout=20_000)
+    page.wait_for_selector(".live-bars button", timeout=60_000)
     assert "/_static/live/live.bin" in sent and "/_static/live/live-from-file.js" not in sent
 
 
