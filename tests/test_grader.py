@@ -141,6 +141,11 @@ MADE = {
         "expected 5 values",
     ),
     "reads-nothing": (in_forward("return 0 * x"), 5, "expected shape"),
+    "more-rows-alone": (
+        in_forward("if len(x) == 1: raise ValueError('a row alone')"),
+        5,
+        "one row and one step",
+    ),
     # what happens to files
     "syntax-error": (
         LAYERS.replace("class GRULayer(Layer):", "class GRULayer(Layer:"),
@@ -569,7 +574,7 @@ def test_a_table_of_contents_without_end_is_not_read(tmp_path):
     path = tmp_path / "handed.zip"
     path.write_bytes(entry * count + end)
     handed_in = read_submission(path, {"recurrent_layers.py": ""}, 20)
-    assert "neither a folder nor a zip" in handed_in.notes[0], handed_in.notes
+    assert "table of contents is too large" in handed_in.notes[0], handed_in.notes
 
 
 def test_a_pipe_is_no_submission(tmp_path):

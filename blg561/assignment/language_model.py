@@ -73,14 +73,7 @@ class Judge:
         except Failed as failed:
             text = str(failed)
             wrong = dict.fromkeys(shares, "not written yet" if "NotImplemented" in text else text)
-        except (
-            LookupError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            ArithmeticError,
-            RecursionError,
-        ):
+        except UNASKED:
             wrong = dict.fromkeys(shares, "the process answered with something else than asked")
         for name, share in shares.items():
             most = worth * share / sum(shares.values())
