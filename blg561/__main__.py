@@ -1,4 +1,4 @@
-"""The command line: `python -m blg561 books|train|evaluate|generate|grade`.
+"""The command line: `python -m blg561 books|train|evaluate|generate|pronounce|grade`.
 
 Exit codes: 0 done, 1 the training diverged, 2 the input cannot be used, 3 a fault of the program,
 with its traceback, 130 interrupted by Ctrl-C, 141 nobody reads the output any more.
@@ -11,7 +11,7 @@ import sys
 import traceback
 
 import blg561
-from blg561.commands import books, evaluate, generate, grade, train
+from blg561.commands import books, evaluate, generate, grade, pronounce, train
 from blg561.commands.options import PROGRAM
 from blg561.errors import InputError, TrainingDiverged
 
@@ -47,7 +47,8 @@ def exit_code(error: Exception) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Word-level language models of books, or of your own text."
+        prog=PROGRAM,
+        description="Language models of books, or of your own text; spelling to sound.",
     )
     parser.add_argument("--version", action="version", version=f"blg561 {blg561.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_to(add)
     evaluate.add_to(add)
     generate.add_to(add)
+    pronounce.add_to(add)
     grade.add_to(add)
     return parser
 

@@ -46,6 +46,12 @@ TESTS = {
     "language_model/systems.py": "systems",
     "language_model/conversion.py": "layer_language_model",
     "language_model/practice.py": "practice",
+    "spelling/data.py": "spelling",
+    "spelling/model.py": "spelling",
+    "spelling/decoding.py": "spelling",
+    "spelling/training.py": "spelling",
+    "spelling/checkpoints.py": "spelling",
+    "commands/pronounce.py": "spelling",
     "__main__.py": "command_line",
     "commands/options.py": "command_line",
     "commands/train.py": "command_line",
@@ -73,6 +79,11 @@ SCORING = "language_model/scoring.py"
 NGRAMS = "language_model/ngrams.py"
 SYSTEMS = "language_model/systems.py"
 CONVERSION = "language_model/conversion.py"
+WORDS = "spelling/data.py"
+SPELLING = "spelling/model.py"
+DECODING = "spelling/decoding.py"
+SPELLING_TRAINING = "spelling/training.py"
+SPELLING_FILES = "spelling/checkpoints.py"
 PRACTICE = "language_model/practice.py"
 
 FAULTS = [
@@ -479,6 +490,52 @@ FAULTS = [
           'precision="auto",'),
     Fault("commands/generate.py", "--seed is ignored", "seed=arguments.seed,", "seed=None,"),
     Fault("commands/generate.py", "--top-p is ignored", "top_p=arguments.top_p,", "top_p=None,"),
+    Fault("commands/pronounce.py", "--beam is ignored", "words, arguments.beam)", "words, 1)"),
+    # spelling to sound
+    Fault(WORDS, "stress makes another phoneme", 'tuple(p.rstrip("012") for p in phonemes)',
+          "tuple(phonemes)"),
+    Fault(WORDS, "the last pronunciation alone", "found.setdefault(word, set()).add(tuple(p",
+          "found[word] = set(); found[word].add(tuple(p"),
+    Fault(WORDS, "the split changes with the letters' case", 'word.encode("utf-8")',
+          'word.upper().encode("utf-8")'),
+    Fault(WORDS, "a tenth is tested on", "if share < 5:", "if share < 10:"),
+    Fault(WORDS, "a word may end in a line break", 're.fullmatch("[a-z]+", lowered)',
+          're.match("[a-z]+$", lowered)'),
+    Fault(SPELLING, "padding is read from the right", "last - place, place)", "longest - 1 - place, place)"),
+    Fault(SPELLING, "the last state is that of the padding",
+          "right[row, lengths - 1], left[row, lengths - 1]", "right[:, -1], left[:, -1]"),
+    Fault(SPELLING, "leftward states stay backwards", "torch.cat([right, reordered(left, backwards)]",
+          "torch.cat([right, left]"),
+    Fault(SPELLING, "attention to padding", "scores.float().masked_fill(~mask[:, None], -torch.inf)",
+          "scores.float()"),
+    Fault(SPELLING, "the decoder starts from its cell state alone", "(torch.tanh(c), c)",
+          "(torch.zeros_like(c), c)"),
+    Fault(DECODING, "padding may be written", "logits[:, [PAD, BEGIN]]", "logits[:, [BEGIN]]"),
+    Fault(DECODING, "states do not follow their hypotheses",
+          "state = tuple(x[:, origin] for x in state)", "pass"),
+    Fault(DECODING, "symbols do not follow their hypotheses", "self.symbols[row, parent]",
+          "self.symbols"),
+    Fault(DECODING, "every hypothesis starts", "self.total[:, 0] = 0", "self.total[:] = 0"),
+    Fault(DECODING, "what has ended goes on", "self.total[ends | done", "self.total[done"),
+    Fault(DECODING, "dropout while it writes", "    model.eval()\n", "    model.train()\n"),
+    Fault(DECODING, "pronunciations in the order of the lengths", "for k, beam in zip(part, hypotheses",
+          "for k, beam in zip(range(start, start + batch_size), hypotheses"),
+    Fault(SPELLING_TRAINING, "padding counts in the loss", ", ignore_index=PAD", ""),
+    Fault(SPELLING_TRAINING, "the decoder reads what it has to write",
+          "[torch.full_like(target[:, :1], BEGIN), target[:, :-1]]", "[target]"),
+    Fault(SPELLING_TRAINING, "an edit may replace for nothing", "(a != b)", "0"),
+    Fault(SPELLING_TRAINING, "the first pronunciation alone", "for one in listed)",
+          "for one in listed[:1])"),
+    Fault(SPELLING_TRAINING, "a mean over words of the phoneme error",
+          "float(self.edits.sum() / self.lengths.sum())", "float((self.edits / self.lengths).mean())"),
+    Fault(SPELLING_TRAINING, "one pronunciation a word is trained on", "        for sound in sounds\n",
+          "        for sound in sounds[:1]\n"),
+    Fault(SPELLING_TRAINING, "the optimizer starts anew", 'optimizer.load_state_dict(found["optimizer"])',
+          "pass"),
+    Fault(SPELLING_TRAINING, "the same batches every epoch", "np.random.default_rng([recipe.seed, epoch])",
+          "np.random.default_rng([recipe.seed, 0])"),
+    Fault(SPELLING_TRAINING, "no warmup", "if step < rising:", "if step < 0:"),
+    Fault(SPELLING_FILES, "weights stay as they were", "weight.copy_(weight.half())", "pass"),
     # the practice corpus
     Fault(PRACTICE, "a flatter Zipf's law", "1 / (rank + 2) for rank", "1 / (rank + 20) for rank"),
 ]  # fmt: skip

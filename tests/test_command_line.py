@@ -34,7 +34,7 @@ from blg561.language_model.models import GatedModel
 from tools import provide
 
 TESTS = Path(__file__).parent
-COMMANDS = ["books", "train", "evaluate", "generate", "grade"]
+COMMANDS = ["books", "train", "evaluate", "generate", "pronounce", "grade"]
 
 
 @pytest.fixture

