@@ -111,7 +111,7 @@ def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, traini
     model, log = training.train(recipe, parts["train"], path_of(recipe), report)
     model = checkpoints.rounded(model)
     scores = {part: training.evaluate(model, parts[part]) for part in ("validation", "test")}
-    beams = {width: training.evaluate(model, parts["validation"], width) for width in WIDTHS}
+    beams = {width: training.evaluate(model, parts["validation"], width) for width in WIDTHS[1:]}
     row = {
         "attention": recipe.attention,
         "seed": recipe.seed,
@@ -123,7 +123,10 @@ def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, traini
         "curve": curve,
         **{part: describe(found) for part, found in scores.items()},
         "by_length": by_length(scores["test"]),
-        "beams": {width: describe(found) for width, found in beams.items()},
+        "beams": {
+            1: describe(scores["validation"]),
+            **{width: describe(found) for width, found in beams.items()},
+        },
         "wrong": {part: bits(found.wrong) for part, found in scores.items()},
     }
     return row, model
@@ -161,6 +164,11 @@ def of(rows: list[dict], name: str) -> list[dict]:
     return [row for row in rows if key(row)[0] == name]
 
 
+def trained(rows: list[dict]) -> list[str]:
+    """The names of the networks that have a run."""
+    return [name for name in TITLES if of(rows, name)]
+
+
 def percent(rates: list[float]) -> str:
     """Their mean, and the lowest and the highest where there are several."""
     text = f"{100 * mean(rates):.1f}"
@@ -174,8 +182,8 @@ def table(rows: list[dict]) -> str:
         "| seed 0, over words | minutes |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, title in TITLES.items():
-        mine = of(rows, name)
+    for name in trained(rows):
+        title, mine = TITLES[name], of(rows, name)
         cells = [title, len(mine), f"{mine[0]['parameters']:,}"]
         for rate in ("word", "phoneme"):
             low, high = mine[0]["test"][f"{rate}_interval"]
@@ -191,9 +199,11 @@ def parts_table(rows: list[dict], first: str, labels: list, rate_of) -> str:
 
     rate_of: (row, the number of the label) → rate.
     """
-    lines = [f"| {first} | " + " | ".join(TITLES.values()) + " |", "| --- | ---: | ---: |"]
+    names = trained(rows)
+    lines = [f"| {first} | " + " | ".join(TITLES[name] for name in names) + " |"]
+    lines += ["| --- |" + " ---: |" * len(names)]
     for number, label in enumerate(labels):
-        rates = (percent([rate_of(row, number) for row in of(rows, name)]) for name in TITLES)
+        rates = (percent([rate_of(row, number) for row in of(rows, name)]) for name in names)
         lines.append(f"| {label} | " + " | ".join(rates) + " |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""`pronounce`: say how words are pronounced."""
+"""`pronounce`: write the sound of words."""
 
 from blg561.commands.options import whole_from
 
@@ -7,7 +7,7 @@ def add_to(add):
     parser = add(
         pronounce,
         "pronounce",
-        "say how words are pronounced, in ARPAbet without stress, by a network that reads letters",
+        "write the sound of words, in ARPAbet without stress",
         "night",
         "knowledge through colonel --beam 4",
     )

