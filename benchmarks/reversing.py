@@ -52,11 +52,11 @@ SETTINGS = [
     *(Setting(attention) for attention in (None, "dot", "scaled")),
     Setting("dot", decoder="self-attention"),
     Setting("dot", encoder="self-attention", decoder="self-attention"),
-    *(Setting(None, hidden) for hidden in (16, 32, 128)),
     *(Setting(None, how=how) for how in ("free", "scheduled")),
-    *(Setting("dot", hidden) for hidden in (16, 32)),
-    Setting("additive"),
+    *(Setting(attention, hidden) for hidden in (16, 32) for attention in (None, "dot")),
+    Setting(None, 128),
     *(Setting(None, how=how, steps=2000) for how in FORCING),
+    Setting("additive"),
 ]
 
 
@@ -104,7 +104,7 @@ def score(setting: Setting, rate: float) -> list[float]:
 def next_rate(tried: dict[str, list[float]]) -> float | None:
     """The rate to try next; None when the best one has a worse one on both sides."""
     if not tried:
-        return 0.01
+        return 0.02
     best = best_rate(tried)
     return next((rate for rate in (best / 2, best * 2) if f"{rate:g}" not in tried), None)
 

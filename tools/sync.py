@@ -4,7 +4,8 @@
   function, method or module-level constant, decorators included. The text comes from the source
   file, and nothing of the package is imported.
 - A code cell with the tag `results:NAME` shows what results/NAME.json holds, as `NAME = …` in
-  capitals. Of the leaderboard it shows the perplexities alone, as `MEASURED = …`.
+  capitals, on full lines where it is long. Of the leaderboard it shows the perplexities alone, as
+  `MEASURED = …`.
 - A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book.
 """
 
@@ -22,6 +23,7 @@ from benchmarks import results
 from benchmarks.leaderboard import table
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST = 200  # lines of a cell with one number on each
 TAG = re.compile("(source|table|results):(.+)")
 
 
@@ -83,7 +85,19 @@ def as_code(name: str) -> str:
         raise LookupError(f"results:{name}: there is no results/{name}.json")
     if name == "leaderboard":
         value, variable = table.perplexities(value), "MEASURED"
-    return formatted(f"{variable} = {value!r}")
+    text = formatted(f"{variable} = {value!r}")
+    return text if text.count("\n") <= LONGEST else packed(variable, value)
+
+
+def packed(variable: str, value) -> str:
+    """`variable = value` on full lines, for what is too long to be read number by number."""
+    text = re.sub(
+        "'[^']*'|\"[^\"]*\"", lambda m: m[0].replace(" ", "\0"), f"{variable} = {value!r}"
+    )
+    lines = textwrap.wrap(text, 96, subsequent_indent="    ", break_long_words=False)
+    source = "\n".join(lines).replace("\0", " ")
+    assert ast.literal_eval(source.partition(" = ")[2]) == value
+    return source + "  # fmt: skip"
 
 
 def as_table(book: str) -> str:

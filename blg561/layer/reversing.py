@@ -25,7 +25,7 @@ def train(
     steps=1000,
     forcing=lambda done: 1.0,
     hidden_size=64,
-    learning_rate=0.005,
+    learning_rate=0.02,
     watch=None,
     **layers,
 ):
