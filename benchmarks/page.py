@@ -10,7 +10,7 @@ import string
 from pathlib import Path
 from statistics import mean
 
-from benchmarks import language_model, results, seeds
+from benchmarks import language_model, results, seeds, spelling
 from benchmarks.leaderboard import bootstrap, spread, table
 from benchmarks.leaderboard.rows import ROWS
 from blg561.language_model.books import CATALOGUE
@@ -28,6 +28,7 @@ def page() -> str:
     """The text of results/README.md."""
     rows, nine = table.read(), seeds.of(BOOK)
     peer, pages = results.read("language_model"), results.read("bootstrap")
+    spoken = results.read("spelling")
     singles = spread.networks_of(BOOK)
     low, high = spread.spread(singles[0], singles)
     template = string.Template(TEMPLATE.read_text(encoding="utf-8"))
@@ -45,6 +46,16 @@ def page() -> str:
         draws=f"{pages['draws']:,}",
         block=pages["block"],
         bootstrap=bootstrap.markdown(pages),
+        spelling=spelling.table(spoken),
+        spelling_words=f"{spoken[0]['test']['words']:,}",
+        spelling_epochs=spoken[0]["recipe"]["epochs"],
+        spelling_precision=spoken[0]["precision"],
+        spelling_loss_with=spelling.last_loss(spoken, "attention"),
+        spelling_loss_without=spelling.last_loss(spoken, "fixed_vector"),
+        spelling_differences=spelling.differences(spoken),
+        spelling_lengths=spelling.lengths_table(spoken),
+        spelling_curves=spelling.curves_table(spoken),
+        spelling_beams=spelling.beams_table(spoken),
     )
 
 

@@ -175,6 +175,11 @@ def percent(rates: list[float]) -> str:
     return text if len(rates) == 1 else f"{text} ({100 * min(rates):.1f} to {100 * max(rates):.1f})"
 
 
+def last_loss(rows: list[dict], name: str) -> str:
+    """The mean over seeds of the training loss of the last epoch."""
+    return f"{mean(row['curve'][-1]['loss'] for row in of(rows, name)):.3f}"
+
+
 def table(rows: list[dict]) -> str:
     """Markdown: a line for each network, over its seeds."""
     lines = [
