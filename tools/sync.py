@@ -6,7 +6,9 @@
 - A code cell with the tag `results:NAME` shows what results/NAME.json holds, as `NAME = …` in
   capitals, on full lines where it is long. Of the leaderboard it shows the perplexities alone, as
   `MEASURED = …`.
-- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book.
+- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book, one with
+  `table:spelling`, `table:spelling_lengths` or `table:spelling_beams` what results/spelling.json
+  says of all words, by their length, and by the width of the beam.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import nbformat
 
-from benchmarks import results
+from benchmarks import results, spelling
 from benchmarks.leaderboard import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,11 +102,18 @@ def packed(variable: str, value) -> str:
     return source + "  # fmt: skip"
 
 
-def as_table(book: str) -> str:
-    """The leaderboard of a book. Raises LookupError where it has none."""
-    rows = [row for row in table.read() if row["book"] == book]
+def as_table(name: str) -> str:
+    """The leaderboard of a book, or a table of spelling. Raises LookupError where there is none."""
+    tables = {
+        "spelling": spelling.table,
+        "spelling_lengths": spelling.lengths_table,
+        "spelling_beams": spelling.beams_table,
+    }
+    if name in tables:
+        return tables[name](results.read("spelling"))
+    rows = [row for row in table.read() if row["book"] == name]
     if not rows:
-        raise LookupError(f"table:{book}: the leaderboard has no such book")
+        raise LookupError(f"table:{name}: the leaderboard has no such book")
     return table.table(rows)
 
 
