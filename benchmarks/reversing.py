@@ -1,41 +1,120 @@
-"""Reversing digits: an encoder-decoder with and without attention, trained in three ways.
+"""Reversing digits: encoder-decoders of several kinds and sizes, each at its own best rate.
 
     python -m benchmarks.reversing
-    python -m benchmarks.reversing --write     # keeps each row in results/reversing.json
+    python -m benchmarks.reversing --write     # keeps each training in results/reversing.json
 
-A row that the file has is not run again, so an interrupted run goes on where it was; --fresh runs
-all of them, as is needed when the code has changed. Everything is NumPy, on one thread.
+Each setting gets its learning rate first, on a seed and on numbers of its own: up or down by
+factors of 2 until the best of those tried has a worse one on both sides. Then three seeds are
+trained at that rate, and scored on other numbers. Trainings of more steps take over the rate.
+
+A training that the file has is not run again, so an interrupted run goes on where it was; --fresh
+runs all of them, as is needed when the code has changed. Everything is NumPy, on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
 from benchmarks import results
-from blg561.layer import reversing
+from blg561.layer import GRULayer, SelfAttentionLayer, reversing
 
 SEEDS = (0, 1, 2)
-STEPS = 1000
-LENGTHS = [4, 6, 8, 10, 12, 14, 16, 18, 20]
+TUNING_SEED, TUNING_NUMBERS = 100, 2
+LENGTHS = range(4, 21, 2)
+TRAINED_LENGTHS = range(4, 13, 2)
+NUMBERS = 200  # of each length; every count is of so many
 FORCING = {
     "forced": lambda done: 1.0,
     "scheduled": lambda done: 1.0 - done,
     "free": lambda done: 0.0,
 }
-RUNS = [
-    ("dot", "forced"),
-    ("scaled", "forced"),
-    (None, "forced"),
-    (None, "free"),
-    (None, "scheduled"),
+LAYERS = {"GRU": GRULayer, "self-attention": SelfAttentionLayer}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained. how: a key of `FORCING`; encoder, decoder: keys of `LAYERS`."""
+
+    attention: str | None
+    hidden: int = 64
+    encoder: str = "GRU"
+    decoder: str = "GRU"
+    how: str = "forced"
+    steps: int = 1000
+
+
+SETTINGS = [
+    *(Setting(attention) for attention in (None, "dot", "scaled")),
+    Setting("dot", decoder="self-attention"),
+    Setting("dot", encoder="self-attention", decoder="self-attention"),
+    *(Setting(None, how=how) for how in ("free", "scheduled")),
+    *(Setting(attention, hidden) for hidden in (16, 32) for attention in (None, "dot")),
+    Setting(None, 128),
+    *(Setting(None, how=how, steps=2000) for how in FORCING),
+    Setting("additive"),
 ]
 
 
+class Watch:
+    """How long it takes until nine in ten numbers of 8 digits are right, a look every 50 steps."""
+
+    def __init__(self, steps: int):
+        self.tenth = steps // 10
+        self.counts: list[int] = []  # right ones after each tenth of the training
+        self.until: int | None = None  # steps
+        self.seconds = 0.0  # of looking, which is no training
+
+    def __call__(self, step: int, model):
+        start = time.process_time()
+        if step % 50 == 0:
+            right = round(NUMBERS * reversing.whole_right(model, 8, NUMBERS, TUNING_NUMBERS))
+            if self.until is None and right >= 0.9 * NUMBERS:
+                self.until = step
+            if step % self.tenth == 0:
+                self.counts.append(right)
+        self.seconds += time.process_time() - start
+
+
+def train(setting: Setting, rate: float, seed: int, watch=None):
+    return reversing.train(
+        setting.attention,
+        seed,
+        setting.steps,
+        FORCING[setting.how],
+        setting.hidden,
+        rate,
+        watch,
+        encoder=LAYERS[setting.encoder],
+        decoder=LAYERS[setting.decoder],
+    )
+
+
+def score(setting: Setting, rate: float) -> list[float]:
+    """Percent of whole numbers right, and, where two rates have all, minus the last loss."""
+    model, losses = train(setting, rate, TUNING_SEED)
+    shares = [reversing.whole_right(model, n, NUMBERS, TUNING_NUMBERS) for n in TRAINED_LENGTHS]
+    return [round(100 * float(np.mean(shares)), 1), round(-float(losses[-100:].mean()), 4)]
+
+
+def next_rate(tried: dict[str, list[float]]) -> float | None:
+    """The rate to try next; None when the best one has a worse one on both sides."""
+    if not tried:
+        return 0.02
+    best = best_rate(tried)
+    return next((rate for rate in (best / 2, best * 2) if f"{rate:g}" not in tried), None)
+
+
+def best_rate(tried: dict[str, list[float]]) -> float:
+    return float(max(tried, key=tried.get))
+
+
 def beams(model, length: int = 12, n: int = 50) -> dict:
-    """Whole numbers right, and the mean ln p of what was found, for each width."""
+    """Of n whole numbers the right ones, and the mean ln p of what was found, for each width."""
     source, target = reversing.pairs(np.random.default_rng([2, length]), n, length, length)
     rows = {}
     for width in (1, 2, 4, 8):
@@ -44,33 +123,52 @@ def beams(model, length: int = 12, n: int = 50) -> dict:
             one.finished and one.symbols == tuple(answer[:-1])
             for one, answer in zip(found, target.tolist(), strict=True)
         ]
-        mean = float(np.mean([one.log_probability for one in found]))
-        rows[width] = {"right": sum(right) / n, "log_probability": round(mean, 4)}
+        rows[width] = [sum(right), round(float(np.mean([one.log_probability for one in found])), 3)]
     return rows
 
 
-def run(attention: str | None, how: str, seed: int) -> dict:
-    """Carry out one training; the row that describes it."""
-    model, losses = reversing.train(attention, seed, STEPS, FORCING[how])
-    means = losses.reshape(-1, 100).mean(axis=1)
-    row = {
-        "attention": attention,
-        "how": how,
-        "seed": seed,
-        "steps": STEPS,
-        "loss": [round(float(loss), 4) for loss in means],
-        "whole": {n: reversing.whole_right(model, n) for n in LENGTHS},
+def measured(setting: Setting, rate: float, seed: int) -> tuple[int, dict]:
+    """One training: its number of weights, and its scores by the names of the lists in a row."""
+    watch = Watch(setting.steps)
+    start = time.process_time()
+    model, losses = train(setting, rate, seed, watch)
+    seconds = time.process_time() - start - watch.seconds
+    whole = [round(NUMBERS * reversing.whole_right(model, n, NUMBERS)) for n in LENGTHS]
+    by_position = {
+        name: [round(NUMBERS * share) for share in reversing.position_right(model, 12, forcing)]
+        for name, forcing in (("positions_forced", 1), ("positions_free", 0))
     }
-    for name, forcing in (("forced", 1), ("free", 0)):
-        right = reversing.position_right(model, 12, forcing)
-        row[f"positions_{name}"] = [round(float(share), 4) for share in right]
-    if how == "forced":
-        row["beams"] = beams(model)
-    return row
+    weights = sum(parameter.size for parameter in model.parameters.values())
+    return weights, {
+        "whole": whole,
+        "whole_8_by_tenths": watch.counts,
+        "steps_to_90": watch.until,
+        "cpu_seconds": round(seconds, 1),
+        "loss": round(float(losses[-100:].mean()), 4),
+        **(by_position if setting.attention is None else {}),
+        **({"beams": beams(model)} if setting in SETTINGS[:3] else {}),
+    }
 
 
-def key(row: dict) -> tuple:
-    return row["attention"], row["how"], row["seed"]
+def setting_of(row: dict) -> Setting:
+    return Setting(**{field.name: row[field.name] for field in fields(Setting)})
+
+
+def complete(row: dict, rows: list[dict]):
+    """Do what `row`, one of `rows`, lacks, and yield after each training."""
+    setting = setting_of(row)
+    if setting.steps > 1000:
+        shorter = replace(setting, steps=1000)
+        row["rates"] = next(other["rates"] for other in rows if setting_of(other) == shorter)
+    while (rate := next_rate(row["rates"])) is not None:
+        row["rates"][f"{rate:g}"] = score(setting, rate)
+        yield
+    row["rate"] = best_rate(row["rates"])
+    for seed in SEEDS[len(row.get("loss", ())) :]:
+        row["weights"], found = measured(setting, row["rate"], seed)
+        for name, value in found.items():
+            row.setdefault(name, []).append(value)
+        yield
 
 
 def main():
@@ -81,15 +179,13 @@ def main():
     parser.add_argument("--fresh", action="store_true")
     arguments = parser.parse_args()
     rows = [] if arguments.fresh else results.read("reversing") or []
-    for attention, how in RUNS:
-        for seed in SEEDS:
-            if (attention, how, seed) in map(key, rows):
-                continue
-            row = run(attention, how, seed)
-            print(json.dumps({**row, "loss": row["loss"][-1]}), flush=True)
-            rows.append(row)
+    known = {setting_of(row): row for row in rows}
+    rows = [known.get(each) or {**asdict(each), "rates": {}} for each in SETTINGS]
+    for row in rows:
+        for _ in complete(row, rows):
             if arguments.write:
                 results.write("reversing", rows)
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,22 @@ def test_no_mask_is_a_mask_that_closes_nothing(kind):
     np.testing.assert_array_equal(layer.forward(**inputs), everywhere)
 
 
+@all_kinds
+def test_a_mask_for_each_query_is_the_mask_of_a_query_alone(kind):
+    layer, inputs, _, dcontext = example(kind)
+    mask = np.tri(3, 4, 1, dtype=bool)[None].repeat(2, axis=0)
+    mask[1, 2, :2] = False
+    context = layer.forward(**inputs, mask=mask)
+    gradients = layer.backward(dcontext)
+    dkeys = 0
+    for t in range(3):
+        alone = {**inputs, "query": inputs["query"][:, t : t + 1]}
+        expected = layer.forward(**alone, mask=mask[:, t])
+        np.testing.assert_allclose(context[:, t : t + 1], expected, rtol=1e-12)
+        dkeys = dkeys + layer.backward(dcontext[:, t : t + 1])["dkeys"]
+    np.testing.assert_allclose(gradients["dkeys"], dkeys, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_huge_scores_are_right_and_quiet(dtype):
     layer = DotProductAttention(scale=False)
@@ -196,6 +212,8 @@ def test_the_seed_decides_the_parameters():
         ({"mask": np.ones((2, 4))}, TypeError, "mask: expected a NumPy array of booleans"),
         ({"mask": [[True] * 4] * 2}, TypeError, "mask: .* got list"),
         ({"mask": np.ones((2, 3), bool)}, ValueError, "mask: expected shape .N = 2, S = 4"),
+        ({"mask": np.ones((2, 2, 4), bool)}, ValueError, r"or \(N = 2, T = 3, S = 4\), got"),
+        ({"mask": np.arange(24).reshape(2, 3, 4) < 20}, ValueError, "mask: sequence 1 has no"),
         ({"mask": np.arange(8).reshape(2, 4) < 4}, ValueError, "mask: sequence 1 has no position"),
     ],
 )

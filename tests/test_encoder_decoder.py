@@ -116,16 +116,17 @@ def test_it_learns_to_reverse(attention):
     assert all(one.finished for one in net.greedy(source, 5))
 
 
-def test_adam_is_that_of_pytorch():
+@pytest.mark.parametrize("clip_val", [0.1, 100.0])
+def test_adam_is_that_of_pytorch(clip_val):
     net = model()
     theirs = {name: torch.tensor(p, requires_grad=True) for name, p in net.parameters.items()}
-    optimiser = Adam(net, learning_rate=0.05, clip_val=0.1)
+    optimiser = Adam(net, learning_rate=0.05, clip_val=clip_val)
     reference = torch.optim.Adam(theirs.values(), lr=0.05)
     for _ in range(5):
         net.loss(SOURCE, TARGET)
         for name, gradient in net.backward().items():
             theirs[name].grad = torch.tensor(gradient)
-        torch.nn.utils.clip_grad_norm_(theirs.values(), 0.1)
+        torch.nn.utils.clip_grad_norm_(theirs.values(), clip_val)
         optimiser.step()
         reference.step()
         reference.zero_grad()
@@ -159,6 +160,14 @@ def everything(net, source, longest):
     for length in range(longest):
         for symbols in itertools.product([3, 4, 5], repeat=length):
             yield Hypothesis(symbols, log_probability(net, source, symbols), True)
+
+
+def test_a_score_is_per_step_and_end_is_a_step():
+    assert Hypothesis((3, 4), -6.0, True).score(1) == -2
+    assert Hypothesis((3, 4), -6.0, False).score(1) == -3
+    assert Hypothesis((), -6.0, True).score(1) == -6
+    assert Hypothesis((3, 4, 5), -6.0, True).score(0.5) == -3
+    assert Hypothesis((3, 4), -6.0, True).score(0) == -6
 
 
 @pytest.mark.parametrize("length_power", [0.0, 0.7, 1.0])

@@ -468,6 +468,24 @@ def test_sync_writes_what_a_script_measured(tmp_path, monkeypatch):
     assert found["MEMORY"] == measured
 
 
+def test_sync_packs_what_is_long(tmp_path, monkeypatch):
+    """On full lines that ruff leaves as they are, texts with spaces in one piece."""
+    measured = [{"a name, with spaces": [[n] * 30], "none": None} for n in range(40)]
+    (tmp_path / "memory.json").write_text(json.dumps(measured), encoding="utf-8")
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    source = sync.as_code("memory")
+    assert (
+        source.count("\n")
+        < sync.LONGEST
+        < sync.formatted(source[: -len("  # fmt: skip")]).count("\n")
+    )
+    assert sync.formatted(source) == source
+    assert max(map(len, source.splitlines())) <= 100 + len("  # fmt: skip")
+    found = {}
+    exec(source, found)
+    assert found["MEMORY"] == measured
+
+
 @pytest.mark.parametrize("tag", ["results:lost", "table:lost"])
 def test_sync_says_which_results_it_cannot_find(tag):
     notebook = new_notebook(cells=[new_code_cell("", metadata={"tags": [tag]})])

@@ -3,16 +3,23 @@
 import numpy as np
 import pytest
 
+from blg561.layer import SelfAttentionLayer
 from blg561.layer.encoder_decoder import END, Hypothesis, shifted
 from blg561.layer.reversing import FIRST_DIGIT, SYMBOLS, pairs, position_right, train, whole_right
 
 
 class Oracle:
-    """It reverses rightly whatever ends in an even symbol, and leaves out one symbol otherwise."""
+    """It reverses rightly whatever ends in an even symbol, and leaves out one symbol otherwise.
+
+    What ends in the largest symbol, an even one, it reverses, but does not finish.
+    """
 
     def greedy(self, source, longest):
         rows = [tuple(int(s) for s in row[row >= FIRST_DIGIT])[::-1] for row in source]
-        return [Hypothesis(row if row[0] % 2 == 0 else row[1:], 0.0, True) for row in rows]
+        return [
+            Hypothesis(row if row[0] % 2 == 0 else row[1:], 0.0, row[0] < SYMBOLS - 1)
+            for row in rows
+        ]
 
 
 def test_targets_are_the_sources_reversed_with_an_end():
@@ -29,7 +36,9 @@ def test_targets_are_the_sources_reversed_with_an_end():
 def test_whole_right_counts_what_is_right_as_a_whole():
     n, length = 200, 4
     source, _ = pairs(np.random.default_rng([1, length]), n, length, length)
-    assert whole_right(Oracle(), length, n) == np.mean(source[:, -1] % 2 == 0)
+    last = source[:, -1]
+    expected = np.mean((last % 2 == 0) & (last < SYMBOLS - 1))
+    assert whole_right(Oracle(), length, n) == expected < np.mean(last % 2 == 0)
 
 
 def test_the_seed_decides_a_training_and_free_running_reads_its_own_symbols():
@@ -40,6 +49,17 @@ def test_the_seed_decides_a_training_and_free_running_reads_its_own_symbols():
         np.testing.assert_array_equal(parameter, same.parameters[name])
     _, free = train("dot", 3, steps=2, forcing=lambda done: 0.0, hidden_size=4)
     assert free[0] != losses[0]
+
+
+def test_a_training_is_watched_and_can_have_other_layers():
+    seen = []
+    layers = {"encoder": SelfAttentionLayer, "decoder": SelfAttentionLayer}
+    model, _ = train(
+        "dot", 0, 3, hidden_size=4, watch=lambda step, model: seen.append((step, model)), **layers
+    )
+    assert seen == [(1, model), (2, model), (3, model)]
+    assert isinstance(model.encoder, SelfAttentionLayer)
+    assert isinstance(model.decoder, SelfAttentionLayer)
 
 
 def test_position_right_is_the_share_of_the_most_probable_symbols():

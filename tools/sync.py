@@ -4,8 +4,11 @@
   function, method or module-level constant, decorators included. The text comes from the source
   file, and nothing of the package is imported.
 - A code cell with the tag `results:NAME` shows what results/NAME.json holds, as `NAME = …` in
-  capitals. Of the leaderboard it shows the perplexities alone, as `MEASURED = …`.
-- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book.
+  capitals, on full lines where it is long. Of the leaderboard it shows the perplexities alone, as
+  `MEASURED = …`.
+- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book, one with
+  `table:spelling`, `table:spelling_lengths` or `table:spelling_beams` what results/spelling.json
+  says of all words, by their length, and by the width of the beam.
 """
 
 import argparse
@@ -18,10 +21,11 @@ from pathlib import Path
 
 import nbformat
 
-from benchmarks import results
+from benchmarks import results, spelling
 from benchmarks.leaderboard import table
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST = 200  # lines of a cell with one number on each
 TAG = re.compile("(source|table|results):(.+)")
 
 
@@ -83,14 +87,33 @@ def as_code(name: str) -> str:
         raise LookupError(f"results:{name}: there is no results/{name}.json")
     if name == "leaderboard":
         value, variable = table.perplexities(value), "MEASURED"
-    return formatted(f"{variable} = {value!r}")
+    text = formatted(f"{variable} = {value!r}")
+    return text if text.count("\n") <= LONGEST else packed(variable, value)
 
 
-def as_table(book: str) -> str:
-    """The leaderboard of a book. Raises LookupError where it has none."""
-    rows = [row for row in table.read() if row["book"] == book]
+def packed(variable: str, value) -> str:
+    """`variable = value` on full lines, for what is too long to be read number by number."""
+    text = re.sub(
+        "'[^']*'|\"[^\"]*\"", lambda m: m[0].replace(" ", "\0"), f"{variable} = {value!r}"
+    )
+    lines = textwrap.wrap(text, 96, subsequent_indent="    ", break_long_words=False)
+    source = "\n".join(lines).replace("\0", " ")
+    assert ast.literal_eval(source.partition(" = ")[2]) == value
+    return source + "  # fmt: skip"
+
+
+def as_table(name: str) -> str:
+    """The leaderboard of a book, or a table of spelling. Raises LookupError where there is none."""
+    tables = {
+        "spelling": spelling.table,
+        "spelling_lengths": spelling.lengths_table,
+        "spelling_beams": spelling.beams_table,
+    }
+    if name in tables:
+        return tables[name](results.read("spelling"))
+    rows = [row for row in table.read() if row["book"] == name]
     if not rows:
-        raise LookupError(f"table:{book}: the leaderboard has no such book")
+        raise LookupError(f"table:{name}: the leaderboard has no such book")
     return table.table(rows)
 
 

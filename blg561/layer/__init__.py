@@ -11,6 +11,7 @@ from blg561.layer.feedforward_layers import (
 from blg561.layer.language_model import NumpyLanguageModel
 from blg561.layer.layer import Layer
 from blg561.layer.recurrent_layers import GRULayer, LSTMLayer, RNNLayer
+from blg561.layer.self_attention import SelfAttentionLayer
 
 __all__ = [
     "AdditiveAttention",
@@ -24,5 +25,6 @@ __all__ = [
     "Layer",
     "NumpyLanguageModel",
     "RNNLayer",
+    "SelfAttentionLayer",
     "SoftmaxCrossEntropy",
 ]

@@ -27,15 +27,16 @@ class Attention(Layer):
     def forward(self, query, keys, values, mask=None):
         """query (N, T, Q), keys (N, S, K), values (N, S, V) → context (N, T, V).
 
-        mask: booleans (N, S), True where a position may be read; everywhere if None.
+        mask: booleans (N, S), True where a position may be read, or (N, T, S), where that differs
+            from query to query; everywhere if None.
 
-        Raises ValueError for a sequence in which nothing may be read.
+        Raises ValueError for a sequence, or a query, that may read nothing.
         """
         query, keys = self.check_pair(query, keys)
-        N, S, _ = keys.shape
+        (N, T, _), S = query.shape, keys.shape[1]
         values = self.check("values", values, "N S V", N=N, S=S).copy()
         if mask is not None:
-            check_mask(mask, N, S)
+            mask = check_mask(mask, N, T, S)
         self.cache = None  # makes room for the one of this call
         scores, kept = self.score(query.copy(), keys.copy())
         weights = masked_softmax(scores, mask)
@@ -135,24 +136,26 @@ class AdditiveAttention(Attention):
 
 
 def masked_softmax(scores, mask=None):
-    """scores (N, T, S) → weights (N, T, S), 0 where the mask (N, S) is False.
+    """scores (N, T, S) → weights (N, T, S), 0 where the mask, (N, 1, S) or (N, T, S), is False.
 
     Subtracting a row's largest score changes no weight and keeps e^s from overflowing.
     """
     if mask is not None:
-        scores = np.where(mask[:, None], scores, -np.inf)
+        scores = np.where(mask, scores, -np.inf)
     e = np.exp(scores - scores.max(axis=-1, keepdims=True))  # (ATT.6)
     return e / e.sum(axis=-1, keepdims=True)  # (ATT.7)
 
 
-def check_mask(mask, N, S):
-    """`mask` itself if it is (N, S) booleans and leaves every sequence something to read."""
+def check_mask(mask, N, T, S):
+    """The mask as (N, 1, S) or (N, T, S) if it is booleans and lets every query read something."""
     if not isinstance(mask, np.ndarray) or mask.dtype != bool:
         came = f"dtype {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
         raise TypeError(f"mask: expected a NumPy array of booleans, got {came}")
-    if mask.shape != (N, S):
-        raise ValueError(f"mask: expected shape (N = {N}, S = {S}), got {mask.shape}")
-    readable = mask.any(axis=1)
+    if mask.shape not in ((N, S), (N, T, S)):
+        expected = f"(N = {N}, S = {S}) or (N = {N}, T = {T}, S = {S})"
+        raise ValueError(f"mask: expected shape {expected}, got {mask.shape}")
+    mask = mask.reshape(N, -1, S)
+    readable = mask.any(axis=2).all(axis=1)
     if not readable.all():
         raise ValueError(f"mask: sequence {np.argmin(readable)} has no position that may be read")
     return mask

@@ -60,8 +60,9 @@ class EncoderDecoder:
     `output`. After `backward`, `grad` has the gradients under the names of `parameters`.
 
     source_symbols, target_symbols: how many there are, PAD, BEGIN and END among them.
-    embed_size, hidden_size: sizes of both embeddings, and H of both GRUs.
+    embed_size, hidden_size: sizes of both embeddings, and H of encoder and decoder.
     attention: "dot", "scaled" (the dot product divided by √H), "additive" or None.
+    encoder, decoder: classes of these two layers, `GRULayer` or `SelfAttentionLayer`.
     rng: an integer seed or a `numpy.random.Generator`.
     dtype: of the parameters, and so of all results.
 
@@ -77,6 +78,8 @@ class EncoderDecoder:
         attention="dot",
         rng=None,
         dtype=np.float64,
+        encoder=GRULayer,
+        decoder=GRULayer,
     ):
         if attention not in ATTENTIONS:
             known = ", ".join(map(repr, ATTENTIONS))
@@ -84,9 +87,9 @@ class EncoderDecoder:
         rng = np.random.default_rng(rng)
         H = hidden_size
         self.source_embedding = EmbeddingLayer(source_symbols, embed_size, rng, dtype)
-        self.encoder = GRULayer(embed_size, H, rng, dtype)
+        self.encoder = encoder(embed_size, H, rng, dtype)
         self.target_embedding = EmbeddingLayer(target_symbols, embed_size, rng, dtype)
-        self.decoder = GRULayer(embed_size, H, rng, dtype)
+        self.decoder = decoder(embed_size, H, rng, dtype)
         self.attention = ATTENTIONS[attention](H, rng, dtype)
         features = 2 * H if self.attention else H
         self.output = AffineLayer(features, target_symbols, rng, dtype)

@@ -25,7 +25,9 @@ def train(
     steps=1000,
     forcing=lambda done: 1.0,
     hidden_size=64,
-    learning_rate=0.005,
+    learning_rate=0.02,
+    watch=None,
+    **layers,
 ):
     """A network trained on numbers of 4 to 12 digits, 64 of them a step → it, losses (steps,).
 
@@ -34,9 +36,11 @@ def train(
     forcing: the share of the training that is done, from 0 to 1 → the probability with which the
         decoder reads the right symbol and not its own (`EncoderDecoder.sampled_inputs`).
     learning_rate: of the first step; it falls linearly to 0.
+    watch: called after each step with the number of steps done and the network.
+    layers: `encoder` and `decoder` of `EncoderDecoder`.
     """
     rng = np.random.default_rng(seed)
-    model = EncoderDecoder(SYMBOLS, SYMBOLS, 16, hidden_size, attention, rng, np.float32)
+    model = EncoderDecoder(SYMBOLS, SYMBOLS, 16, hidden_size, attention, rng, np.float32, **layers)
     optimiser = Adam(model)
     losses = np.empty(steps)
     for step in range(steps):
@@ -50,6 +54,8 @@ def train(
         model.backward()
         optimiser.learning_rate = learning_rate * (1 - done)
         optimiser.step()
+        if watch:
+            watch(step + 1, model)
     return model, losses
 
 
