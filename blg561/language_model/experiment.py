@@ -7,9 +7,16 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader
 
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
-from blg561.language_model.models import GatedModel, LanguageModel, RNNModel
+from blg561.language_model.models import (
+    GatedModel,
+    LanguageModel,
+    RNNModel,
+    TransformerModel,
+)
 from blg561.language_model.recipes import Recipe
 from blg561.language_model.training import train
+
+NETWORKS = {"rnn": RNNModel, "transformer": TransformerModel}  # all other cells: GatedModel
 
 
 def build_datasets(recipe: Recipe, path) -> tuple[Dataset, Dataset]:
@@ -26,8 +33,7 @@ def build_loaders(recipe: Recipe, trainset, validset) -> tuple[DataLoader, DataL
 def build_model(recipe: Recipe, trainset: Dataset, device="cpu") -> LanguageModel:
     """The network with seeded weights, its output bias at the unigram model."""
     torch.manual_seed(recipe.seed)
-    network = RNNModel if recipe.cell == "rnn" else GatedModel
-    model = network(
+    model = NETWORKS.get(recipe.cell, GatedModel)(
         len(trainset.unique_data),
         embed_size=recipe.hidden_size,
         hidden_size=recipe.hidden_size,
