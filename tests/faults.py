@@ -260,8 +260,6 @@ FAULTS = [
           "return dh * before, dh, torch.zeros_like(first)"),
     Fault(MODELS, "minimal GRU: the gate's gradient from the states after",
           "torch.cat([first[:, None], h[:, :-1]], dim=1)", "h"),
-    Fault(MODELS, "minimal GRU: sums in bfloat16", "sigmoid(x @ self.Wz + self.bz).to(state.dtype)",
-          "sigmoid(x @ self.Wz + self.bz)"),
     Fault(MODELS, "transformer: no dropout on what a block adds",
           "type(self.dropouts[0])(dropout)", "type(self.dropouts[0])(0.0)"),
     Fault(MODELS, "transformer: no normalization at the end",

@@ -75,9 +75,8 @@ class MinGRU(nn.Module):
 
     def forward(self, x: torch.Tensor, state: torch.Tensor):
         """x (N, T, D) after the state (1, N, H) → h (N, T, H), new state (1, N, H)."""
-        # what the state adds up over hundreds of steps stays in its own type under autocast
-        update = torch.sigmoid(x @ self.Wz + self.bz).to(state.dtype)
-        candidate = (x @ self.Wc + self.bc).to(state.dtype)
+        update = torch.sigmoid(x @ self.Wz + self.bz)
+        candidate = x @ self.Wc + self.bc
         h = LinearRecurrence.apply(1 - update, update * candidate, state[0])
         return h, h[None, :, -1]
 
