@@ -280,7 +280,7 @@ FAULTS = [
     Fault(TRANSFORMER, "the block does not add its input", "x = x + drop(self.mix(",
           "x = drop(self.mix("),
     Fault(EXPERIMENT, "a transformer's recipe trains a GRU",
-          "NETWORKS.get(recipe.cell, GatedModel)(", "GatedModel("),
+          "networks.get(recipe.cell, GatedModel)(", "GatedModel("),
     # the sampled softmax
     Fault(SOFTMAX, "a drawn word stands for itself alone", "= (V - frequent) / drawn", "= 1.0"),
     Fault(SOFTMAX, "the target counts twice",

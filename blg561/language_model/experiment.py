@@ -16,8 +16,6 @@ from blg561.language_model.models import (
 from blg561.language_model.recipes import Recipe
 from blg561.language_model.training import train
 
-NETWORKS = {"rnn": RNNModel, "transformer": TransformerModel}  # all other cells: GatedModel
-
 
 def build_datasets(recipe: Recipe, path) -> tuple[Dataset, Dataset]:
     """The training and the validation part of the book at `path`."""
@@ -33,7 +31,8 @@ def build_loaders(recipe: Recipe, trainset, validset) -> tuple[DataLoader, DataL
 def build_model(recipe: Recipe, trainset: Dataset, device="cpu") -> LanguageModel:
     """The network with seeded weights, its output bias at the unigram model."""
     torch.manual_seed(recipe.seed)
-    model = NETWORKS.get(recipe.cell, GatedModel)(
+    networks = {"rnn": RNNModel, "transformer": TransformerModel}
+    model = networks.get(recipe.cell, GatedModel)(
         len(trainset.unique_data),
         embed_size=recipe.hidden_size,
         hidden_size=recipe.hidden_size,
