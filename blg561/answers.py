@@ -190,6 +190,19 @@ def beam_step(totals, log_p, width):
     return np.stack(np.unravel_index(best, sums.shape), axis=1)
 
 
+def all_as_one(keep, write):
+    """What all steps h → keep h + write, each (T, H), together keep and write, (H,) each."""
+    kept, written = keep[0], write[0]
+    for k, w in zip(keep[1:], write[1:], strict=True):
+        kept, written = k * kept, k * written + w
+    return kept, written
+
+
+def parity_steps(bits):
+    """The steps that turn the sign of a state at each one among bits (T,), keep and write (T,)."""
+    return 1 - 2 * bits, np.zeros_like(bits)
+
+
 QUESTIONS: dict[str, Question] = {
     # 01 RNN
     "01.1": Question(
@@ -550,6 +563,46 @@ QUESTIONS: dict[str, Question] = {
         cases=(
             (np.array([-1.0, -1.5]), np.log([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]), 3),
             (np.array([0.0]), np.log([[0.2, 0.5, 0.3]]), 2),
+        ),
+    ),
+    # 08 After the LSTM
+    "08.1": Question(
+        expected=1.25,
+        hint="z is the share of the candidate here, and 1 - z that of the old value.",
+    ),
+    "08.2": Question(
+        expected=(0.1, 3.2),
+        hint="Put 0.5 h + 1 in the place of h in 0.2 h + 3, and multiply out.",
+        items=("what they keep", "what they write"),
+    ),
+    "08.3": Question(
+        expected=10,
+        rtol=0,
+        hint="A round doubles how many steps a place holds. How often until there are 1000?",
+    ),
+    "08.4": Question(
+        expected=all_as_one,
+        hint="Go through the steps once, and join each to the pair of those before it: (MIN.16) "
+        "and (MIN.17), with the old pair in both.",
+        items=("kept", "written"),
+        cases=(
+            (np.array([[0.5], [0.2]]), np.array([[1.0], [3.0]])),
+            (np.array([[0.9, 0.0, 0.3]] * 4), np.arange(12.0).reshape(4, 3)),
+            (np.array([[0.7, 0.1]]), np.array([[2.0, -1.0]])),
+        ),
+    ),
+    "08.5": Question(
+        expected="b",
+        hint="Put one step into the next one. Is the result a step of the same form?",
+        choices="abc",
+    ),
+    "08.6": Question(
+        expected=parity_steps,
+        hint="A one has to turn 1 into -1 and -1 into 1; a zero leaves the state alone.",
+        items=("keep", "write"),
+        cases=(
+            (np.array([1.0, 0.0, 1.0, 1.0]),),
+            (np.array([0.0, 0.0]),),
         ),
     ),
 }

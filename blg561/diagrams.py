@@ -834,3 +834,31 @@ def gru_unrolled() -> Diagram:
     ]:
         diagram.label(8, y, note, size=10, color=color, align="left")
     return diagram
+
+
+def parallel_scan() -> Diagram:
+    """`minimal_gru.scan` on eight steps: after each round a place has twice as many behind it."""
+    T, reaches, pitch, left, top_y, drop = 8, (1, 2, 4), 66, 158, 268, 80
+    alt = (
+        "Eight boxes in a row, one for each step of a sequence, and three rows below it, one for "
+        "each round of the scan. In the first round every box but the first takes in its left "
+        "neighbour, in the second the box two places to the left, in the third the box four places "
+        "to the left. In the last row box t reads: steps 1 to t."
+    )
+    diagram = Diagram(WIDTH, 310, alt)
+    boxes = []
+    for row in range(len(reaches) + 1):
+        y = top_y - drop * row
+        label = "the steps" if row == 0 else f"round {row}, reach {reaches[row - 1]}"
+        diagram.label(14, y, label, align="left")
+        before, boxes = boxes, []
+        for t in range(T):
+            first = max(1, t + 2 - 2**row)
+            words = f"{t + 1}" if first == t + 1 else f"{first}–{t + 1}"
+            color = GREEN if first == 1 else SKY
+            boxes.append(diagram.box(left + 24 + pitch * t, y, 48, 30, words, color=color))
+        for t, box in enumerate(boxes if row else []):
+            diagram.arrow(before[t].bottom, box.top, color=GREY)
+            if t >= reaches[row - 1]:
+                diagram.arrow(before[t - reaches[row - 1]].bottom, box.top, color=BLUE)
+    return diagram

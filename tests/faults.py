@@ -25,6 +25,7 @@ class Fault(NamedTuple):
 TESTS = {
     "layer/layer.py": "layer",
     "layer/recurrent_layers.py": "rnn lstm gru layer",
+    "layer/minimal_gru.py": "minimal_gru layer",
     "layer/feedforward_layers.py": "feedforward_layers",
     "layer/language_model.py": "layer_language_model",
     "layer/attention.py": "attention",
@@ -34,7 +35,8 @@ TESTS = {
     "language_model/books.py": "books",
     "language_model/gutenberg.py": "books editions",
     "language_model/dataset.py": "dataset",
-    "language_model/models.py": "models",
+    "language_model/models.py": "models mingru_and_transformer",
+    "language_model/transformer.py": "mingru_and_transformer",
     "language_model/softmax.py": "softmax",
     "language_model/training.py": "training softmax",
     "language_model/checkpoints.py": "checkpoints training",
@@ -69,6 +71,7 @@ TESTS = {
 }
 
 RECURRENT = "layer/recurrent_layers.py"
+MINIMAL = "layer/minimal_gru.py"
 FEEDFORWARD = "layer/feedforward_layers.py"
 NUMPY_MODEL = "layer/language_model.py"
 ATTENTION = "layer/attention.py"
@@ -79,6 +82,7 @@ BOOKS = "language_model/books.py"
 GUTENBERG = "language_model/gutenberg.py"
 DATASET = "language_model/dataset.py"
 MODELS = "language_model/models.py"
+TRANSFORMER = "language_model/transformer.py"
 SOFTMAX = "language_model/softmax.py"
 TRAINING = "language_model/training.py"
 CHECKPOINTS = "language_model/checkpoints.py"
@@ -146,6 +150,30 @@ FAULTS = [
           "dx += 0  # (GRU.16)"),
     Fault(RECURRENT, "GRU: dWhi from the states and not from the reset ones",
           "dWhi = rows(reset_h).T @ rows(dai)", "dWhi = rows(h[:-1]).T @ rows(dai)"),
+    Fault(MINIMAL, "the gate is the share of the old state",
+          "next_h = (1 - update) * prev_h + update * candidate",
+          "next_h = update * prev_h + (1 - update) * candidate"),
+    Fault(MINIMAL, "the candidate goes through tanh", "candidate = x @ Wc + bc  # (MIN.3)",
+          "candidate = np.tanh(x @ Wc + bc)  # (MIN.3)"),
+    Fault(MINIMAL, "a sequence forgets its first state", "h = kept * h0 + written", "h = written"),
+    Fault(MINIMAL, "the scan stops a round too early", "while reach < len(kept):",
+          "while 2 * reach < len(kept):"),
+    Fault(MINIMAL, "the scan reaches one place further a round", "reach *= 2", "reach += 1"),
+    Fault(MINIMAL, "gates are multiplied before they are used",
+          "        written[reach:] += kept[reach:] * written[:-reach]  # (MIN.17)\n"
+          "        kept[reach:] = kept[reach:] * kept[:-reach]  # (MIN.16)\n",
+          "        kept[reach:] = kept[reach:] * kept[:-reach]  # (MIN.16)\n"
+          "        written[reach:] += kept[reach:] * written[:-reach]  # (MIN.17)\n"),
+    Fault(MINIMAL, "the scan writes into its argument", "written = keep.copy(), ",
+          "written = keep, "),
+    Fault(MINIMAL, "the gradient goes through this step's gate and not the next one's",
+          "[1 - update[1:], np.zeros_like(update[:1])]", "[1 - update]"),
+    Fault(MINIMAL, "dh0 without the first gate", "dh0 = dnext_h[0] * (1 - update[0])",
+          "dh0 = dnext_h[0]"),
+    Fault(MINIMAL, "the gate's gradient from the states after", "(dnext_h, h[:-1], update,",
+          "(dnext_h, h[1:], update,"),
+    Fault(MINIMAL, "the last state is the one before", "self.last_state = (h[-1].copy(),)",
+          "self.last_state = (h[-2].copy() if T > 1 else h[-1].copy(),)"),
     Fault(FEEDFORWARD, "embedding: a repeated word counts once", "np.add.at(dW, x, dy)",
           "dW[x] += dy"),
     Fault(FEEDFORWARD, "affine: no bias", "y = rows(x) @ self.W + self.b", "y = rows(x) @ self.W"),
@@ -307,8 +335,9 @@ FAULTS = [
     Fault(MODELS, "locked dropout: what stays is not scaled up",
           "mask = torch.empty_like(x[:, :1]).bernoulli_(keep) / keep",
           "mask = torch.empty_like(x[:, :1]).bernoulli_(keep)"),
-    Fault(MODELS, "no dropout after the embedding", "hidden = self.dropouts[0](self.embed(x))",
-          "hidden = self.embed(x)"),
+    Fault(MODELS, "no dropout after the embedding",
+          "hidden = self.dropouts[0](self.embed(x))\n        states = []",
+          "hidden = self.embed(x)\n        states = []"),
     Fault(MODELS, "no dropout after the last layer", "            hidden = drop(hidden)\n",
           "            hidden = drop(hidden) if number + 1 < len(self.layers) else hidden\n"),
     Fault(MODELS, "the output layer starts in ±0.5",
@@ -327,6 +356,34 @@ FAULTS = [
     Fault(MODELS, "the bias starts from the counts without one added",
           "torch.log((counts + 1) / (counts + 1).sum())",
           "torch.log((counts + 1e-3) / (counts + 1e-3).sum())"),
+    Fault(MODELS, "minimal GRU: the state before the window is lost",
+          "h = kept * first[:, None] + written", "h = written"),
+    Fault(MODELS, "minimal GRU: the gradient does not reach the state before",
+          "return dh * before, dh, keep[:, 0] * dh[:, 0]",
+          "return dh * before, dh, torch.zeros_like(first)"),
+    Fault(MODELS, "minimal GRU: the gate's gradient from the states after",
+          "torch.cat([first[:, None], h[:, :-1]], dim=1)", "h"),
+    Fault(MODELS, "transformer: no dropout on what a block adds",
+          "type(self.dropouts[0])(dropout)", "type(self.dropouts[0])(0.0)"),
+    Fault(MODELS, "transformer: no normalization at the end",
+          "self.dropouts[-1](self.norm(hidden))", "self.dropouts[-1](hidden)"),
+    Fault(MODELS, "transformer: all blocks have the first one's past",
+          "zip(self.layers, state, strict=True)",
+          "zip(self.layers, [state[0]] * len(state), strict=True)"),
+    Fault(TRANSFORMER, "a word sees the next one", "(distance < 0)", "(distance < -1)"),
+    Fault(TRANSFORMER, "the window is one word too long", "(distance >= WINDOW)",
+          "(distance > WINDOW)"),
+    Fault(TRANSFORMER, "one word too few is kept", "- (WINDOW - 1), 0)", "- (WINDOW - 2), 0)"),
+    Fault(TRANSFORMER, "distance has no say", "-slopes[:, None, None] * distance",
+          "-0.0 * slopes[:, None, None] * distance"),
+    Fault(TRANSFORMER, "all heads have one slope", "torch.arange(1, HEADS + 1,",
+          "torch.ones(HEADS,"),
+    Fault(TRANSFORMER, "no normalization before attention",
+          "self.query_key_value(self.before_attention(x))", "self.query_key_value(x)"),
+    Fault(TRANSFORMER, "the block does not add its input", "x = x + drop(self.mix(",
+          "x = drop(self.mix("),
+    Fault(EXPERIMENT, "a transformer's recipe trains a GRU",
+          "networks.get(recipe.cell, GatedModel)(", "GatedModel("),
     # the sampled softmax
     Fault(SOFTMAX, "a drawn word stands for itself alone", "= (V - frequent) / drawn", "= 1.0"),
     Fault(SOFTMAX, "the target counts twice",

@@ -149,7 +149,12 @@ MISTAKES = {
         "scheduler.step() is not called",
     ),
     "rnn-for-gated": (
-        edited(RNNModel=('    cells = ("lstm", "gru", "gru_reset_first")', '    cells = ("rnn",)')),
+        edited(
+            RNNModel=(
+                '    cells = ("lstm", "gru", "gru_reset_first", "mingru")',
+                '    cells = ("rnn",)',
+            )
+        ),
         {"GatedModel: kind": 0.5},
         "expected gates",
     ),

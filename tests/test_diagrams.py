@@ -27,6 +27,7 @@ from blg561.diagrams import (
     language_model_unrolled,
     lstm_cell,
     lstm_unrolled,
+    parallel_scan,
     rnn_cell,
     rnn_unrolled,
     rows_and_batches,
@@ -34,6 +35,7 @@ from blg561.diagrams import (
 )
 from blg561.language_model.dataset import ContinuingRows
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer
+from blg561.layer.minimal_gru import scan
 from blg561.layer.recurrent_layers import sigmoid
 
 CELLS = {
@@ -53,6 +55,7 @@ DRAWINGS = {
     "teacher forcing": teacher_forcing,
     "encoder-decoder": encoder_decoder,
     "attention": partial(encoder_decoder, attention=True),
+    "parallel scan": parallel_scan,
 }
 
 
@@ -461,3 +464,13 @@ def test_a_cell_that_ends_in_a_diagram_shows_it_once_in_the_lessons_width(notebo
     header = base64.b64decode(output.data["image/png"])[:24]
     assert int.from_bytes(header[16:20], "big") == 700
     assert output.metadata["image/png"]["alt"] == teacher_forcing().alt
+
+
+def test_the_drawn_scan_is_that_of_the_layer():
+    """Each step writes a bit of its own and keeps all: a place's sum has the bits of its steps."""
+    drawn = [words for words in words_of(parallel_scan()) if re.fullmatch(r"\d(–\d)?", words)]
+    _, written = scan(np.ones((8, 1)), 2.0 ** np.arange(8)[:, None])
+    for label, total in zip(drawn[-8:], written[:, 0], strict=True):
+        first, last = int(label[0]), int(label[-1])
+        assert total == sum(2 ** (step - 1) for step in range(first, last + 1))
+    assert drawn[:8] == [str(t) for t in range(1, 9)]

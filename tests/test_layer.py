@@ -1,4 +1,4 @@
-"""What all three layers promise: one definition, dtypes, nothing shared, clear errors."""
+"""What all recurrent layers promise: one definition, dtypes, nothing shared, clear errors."""
 
 import copy
 import inspect
@@ -21,11 +21,16 @@ from layer_reference import (
     step_inputs,
 )
 
-from blg561.layer import GRULayer, LSTMLayer, RNNLayer, recurrent_layers
+from blg561.layer import GRULayer, LSTMLayer, MinGRULayer, RNNLayer, recurrent_layers
 from blg561.layer.recurrent_layers import sigmoid
 
-LAYERS = [RNNLayer, LSTMLayer, GRULayer]
+LAYERS = [RNNLayer, LSTMLayer, GRULayer, MinGRULayer]
 all_layers = pytest.mark.parametrize("layer_class", LAYERS)
+
+
+def weights(layer_class):
+    """The names of its parameters that are no biases."""
+    return [name for name in layer_class(1, 1).parameters if name[0] != "b"]
 
 
 def by_steps(layer, inputs, upstream):
@@ -115,8 +120,10 @@ def test_a_sequence_is_its_two_parts(layer_class, T, data, seed):
         np.testing.assert_allclose(gradient, whole[name], rtol=0, atol=1e-9, err_msg=name)
 
 
-@all_layers
-@pytest.mark.parametrize("wide", ["x", "h0", "Wx", "Wh", "b"])
+@pytest.mark.parametrize(
+    ("layer_class", "wide"),
+    [(kind, name) for kind in LAYERS for name in ("x", "h0", *kind(1, 1).parameters)],
+)
 def test_one_float64_among_float32_makes_the_result_float64(layer_class, wide):
     layer = layer_class(3, 4, dtype=np.float32)
     arrays = {"x": np.ones((2, 5, 3), np.float32), "h0": np.ones((2, 4), np.float32)}
@@ -169,7 +176,8 @@ def test_a_cache_outlives_later_steps_and_changes_to_the_arrays(layer_class):
     for array in [*states, *inputs.values()]:
         array.fill(np.nan)
     layer.forward_step(**step_inputs(layer, rng))
-    layer.Wx = np.zeros_like(layer.Wx)
+    for name, parameter in layer.parameters.items():
+        setattr(layer, name, np.zeros_like(parameter))
     for ours, gradient in zip(layer.backward_step(*dstates, cache), expected, strict=True):
         np.testing.assert_array_equal(ours, gradient)
 
@@ -204,9 +212,10 @@ def test_a_replaced_parameter_is_used_by_the_next_call(layer_class):
     layer, rng = layer_and_rng(layer_class, 0)
     inputs = sequence_inputs(layer, rng)
     before = layer.forward(**inputs)
-    layer.b = layer.b + 1
+    bias = next(name for name in layer.parameters if name[0] == "b")
+    setattr(layer, bias, getattr(layer, bias) + 1)
     assert np.abs(layer.forward(**inputs) - before).min() > 1e-6
-    layer.b -= 1
+    setattr(layer, bias, getattr(layer, bias) - 1)
     np.testing.assert_allclose(layer.forward(**inputs), before, rtol=1e-12)
 
 
@@ -218,16 +227,20 @@ def test_the_seed_decides_the_parameters(layer_class):
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
         np.testing.assert_array_equal(first[name], generator[name])
-    assert not np.array_equal(first["Wh"], other["Wh"])
-    assert not np.array_equal(layer_class(3, 4).Wh, layer_class(3, 4).Wh)
+    unseeded, another = layer_class(3, 4).parameters, layer_class(3, 4).parameters
+    for name in weights(layer_class):
+        assert not np.array_equal(first[name], other[name])
+        assert not np.array_equal(unseeded[name], another[name])
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 @all_layers
 def test_weights_start_uniform_within_one_over_root_h(layer_class):
-    Wh = layer_class(3, 100, rng=0).Wh
-    assert np.abs(Wh).max() <= 0.1
-    assert np.std(Wh) == pytest.approx(0.1 / np.sqrt(3), rel=0.02)
+    layer = layer_class(100, 100, rng=0)
+    for name in weights(layer_class):
+        W = getattr(layer, name)
+        assert np.abs(W).max() <= 0.1
+        assert np.std(W) == pytest.approx(0.1 / np.sqrt(3), rel=0.02)
 
 
 @all_layers

@@ -503,6 +503,7 @@ LESSON_OF = {
     "BT": "05_BeyondTheTarget",
     "NLM": "06_OpenTheBox",
     "ATT": "07_Attention",
+    "MIN": "08_AfterTheLSTM",
 }
 NUMBER = re.compile(rf"\(((?:{'|'.join(LESSON_OF)})\.\d+)\)")
 EQUATION = re.compile(r"\\tag\{([^}]*)\}")

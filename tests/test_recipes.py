@@ -39,7 +39,7 @@ def test_an_unknown_recipe_is_an_error_that_names_those_there_are():
         recipes.find("gru")
 
 
-@pytest.mark.parametrize(("field", "value"), [("optimizer", "Adam"), ("cell", "transformer")])
+@pytest.mark.parametrize(("field", "value"), [("optimizer", "Adam"), ("cell", "perceptron")])
 def test_what_cannot_be_carried_out_cannot_be_said(field, value):
     with pytest.raises(InputError, match=f"{field}: expected one of .*, got '{value}'"):
         replace(LADDER["sgd"], **{field: value})

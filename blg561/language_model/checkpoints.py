@@ -16,7 +16,12 @@ FORMAT = "blg561 language model, version 2"
 EARLIER = "blg561 language model, version 1"  # its lexicons are sorted in another way
 CLASSES = {
     network.__name__: network
-    for network in (models.LanguageModel, models.RNNModel, models.GatedModel)
+    for network in (
+        models.LanguageModel,
+        models.RNNModel,
+        models.GatedModel,
+        models.TransformerModel,
+    )
 }
 RENAMED = {"RegularisedLSTM": "GatedModel"}  # of files of version 1
 

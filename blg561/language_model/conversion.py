@@ -24,16 +24,19 @@ def to_numpy(model: LanguageModel) -> NumpyLanguageModel:
     A layer's two biases become their sum. `embedding_dropout`, which acts in training only, has no
     counterpart.
 
-    Raises TypeError for anything but an RNNModel or a GatedModel, ValueError for layers of nn.GRU.
+    Raises TypeError for anything but an RNNModel or a GatedModel, ValueError for layers of nn.GRU
+    and for minimal GRUs.
     """
     if not isinstance(model, RNNModel | GatedModel):
         raise TypeError(f"expected an RNNModel or a GatedModel, got {type(model).__name__}")
     cell = getattr(model, "cell", "rnn")
-    if cell not in NAMES:
+    if cell == "gru":
         raise ValueError(
             "nn.GRU applies its reset gate after the matrix product, GRULayer before it: with the "
             'same weights they are different functions. Use GatedModel(..., cell="gru_reset_first")'
         )
+    if cell not in NAMES:
+        raise ValueError(f"cell: expected one of {', '.join(NAMES)}, got {cell!r}")
     sizes = {
         name: model.arguments[name]
         for name in ("ntoken", "embed_size", "hidden_size", "hidden_layers", "dropout")

@@ -7,7 +7,12 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader
 
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
-from blg561.language_model.models import GatedModel, LanguageModel, RNNModel
+from blg561.language_model.models import (
+    GatedModel,
+    LanguageModel,
+    RNNModel,
+    TransformerModel,
+)
 from blg561.language_model.recipes import Recipe
 from blg561.language_model.training import train
 
@@ -26,8 +31,8 @@ def build_loaders(recipe: Recipe, trainset, validset) -> tuple[DataLoader, DataL
 def build_model(recipe: Recipe, trainset: Dataset, device="cpu") -> LanguageModel:
     """The network with seeded weights, its output bias at the unigram model."""
     torch.manual_seed(recipe.seed)
-    network = RNNModel if recipe.cell == "rnn" else GatedModel
-    model = network(
+    networks = {"rnn": RNNModel, "transformer": TransformerModel}
+    model = networks.get(recipe.cell, GatedModel)(
         len(trainset.unique_data),
         embed_size=recipe.hidden_size,
         hidden_size=recipe.hidden_size,

@@ -1,4 +1,4 @@
-"""The networks: embedding → recurrent layers → one logit per word."""
+"""The networks: embedding → recurrent layers or transformer blocks → one logit per word."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import partial
 import torch
 from torch import nn
 from torch.func import functional_call
+
+from blg561.language_model.transformer import TransformerBlock
 
 
 class LockedDropout(nn.Module):
@@ -57,11 +59,68 @@ class ResetFirstGRU(nn.Module):
         return torch.stack(states, dim=1), h[None]
 
 
+class MinGRU(nn.Module):
+    """The minimal GRU of lesson 8 (Feng et al. 2024), whose gate does not see the state.
+
+    The parameters have the names and shapes of `blg561.layer.MinGRULayer`. All steps of a window
+    are computed at once.
+    """
+
+    def __init__(self, in_size: int, out_size: int):
+        super().__init__()
+        D, H = in_size, out_size
+        for name, shape in dict(Wz=(D, H), bz=(H,), Wc=(D, H), bc=(H,)).items():
+            start = torch.empty(shape).uniform_(-1 / H**0.5, 1 / H**0.5)
+            setattr(self, name, nn.Parameter(start))
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor):
+        """x (N, T, D) after the state (1, N, H) → h (N, T, H), new state (1, N, H)."""
+        update = torch.sigmoid(x @ self.Wz + self.bz)
+        candidate = x @ self.Wc + self.bc
+        h = LinearRecurrence.apply(1 - update, update * candidate, state[0])
+        return h, h[None, :, -1]
+
+
+class LinearRecurrence(torch.autograd.Function):
+    """h_t = keep_t h_{t-1} + write_t for all t at once, forward and backward by a parallel scan.
+
+    keep, write (N, T, H) and first (N, H), the state before the first step → h (N, T, H).
+    """
+
+    @staticmethod
+    def forward(ctx, keep, write, first):
+        kept, written = compose(keep, write)
+        h = kept * first[:, None] + written
+        ctx.save_for_backward(keep, h, first)
+        return h
+
+    @staticmethod
+    def backward(ctx, dh):
+        keep, h, first = ctx.saved_tensors
+        after = torch.cat([keep[:, 1:], torch.zeros_like(keep[:, :1])], dim=1)
+        dh = compose(after.flip(1), dh.flip(1))[1].flip(1)
+        before = torch.cat([first[:, None], h[:, :-1]], dim=1)
+        return dh * before, dh, keep[:, 0] * dh[:, 0]
+
+
+def compose(keep: torch.Tensor, write: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """keep, write (N, T, H) → those of steps 1 to t as one step, for all t, in log2 T rounds."""
+    keep, write = keep.clone(), write.clone()
+    reach = 1
+    while reach < keep.shape[1]:
+        write[:, reach:] += keep[:, reach:] * write[:, :-reach]
+        keep[:, reach:] = keep[:, reach:] * keep[:, :-reach]
+        reach *= 2
+    return keep, write
+
+
 CELLS = {
     "rnn": partial(nn.RNN, batch_first=True),
     "lstm": partial(nn.LSTM, batch_first=True),
     "gru": partial(nn.GRU, batch_first=True),
     "gru_reset_first": ResetFirstGRU,
+    "mingru": MinGRU,
+    "transformer": TransformerBlock,
 }
 STATE_WEIGHTS = "weight_hh_l0", "Wh", "Whi"  # what carries the state from step to step, in any cell
 
@@ -69,7 +128,8 @@ STATE_WEIGHTS = "weight_hh_l0", "Wh", "Whi"  # what carries the state from step 
 class LanguageModel(nn.Module):
     """Embedding → dropout → recurrent layers, dropout after each → one logit per word.
 
-    RNNModel and GatedModel are this class with a choice of cells.
+    RNNModel and GatedModel are this class with a choice of cells. TransformerModel has blocks that
+    look back in the place of recurrent layers.
 
     ntoken: words in the lexicon, V.
     embed_size, hidden_size, hidden_layers: sizes of the embedding and of each recurrent layer.
@@ -78,7 +138,8 @@ class LanguageModel(nn.Module):
     dropout: probability for locked dropout in three places: on the embedding's output, between the
         recurrent layers, and before the output layer.
     device: where the parameters are kept.
-    cell: "rnn", "lstm"; "gru" for PyTorch's own GRU; "gru_reset_first" for ResetFirstGRU.
+    cell: "rnn", "lstm"; "gru" for PyTorch's own GRU; "gru_reset_first" for ResetFirstGRU; "mingru"
+        for MinGRU.
     tie_weights: the output layer uses the embedding matrix (Press and Wolf 2017); needs
         embed_size = hidden_size.
     embedding_dropout: probability with which a word's whole vector is switched off for a window,
@@ -87,15 +148,16 @@ class LanguageModel(nn.Module):
         `dropout`.
     weight_drop: dropout on the weights from state to state of every layer, one mask a window
         (DropConnect, Merity et al. 2018). They are what a network can learn a text by heart with.
+        A minimal GRU has no such weights.
     locked_masks: one mask for all steps of a window, or else a fresh one for every step.
 
     The state is a tensor (layers, N, H), for LSTM layers a pair (h, c) of such tensors.
 
     Raises ValueError for a size below 1, a probability outside [0, 1), a cell that the class does
-    not have, tied weights of unequal sizes.
+    not have, tied weights of unequal sizes, `weight_drop` where there is nothing to drop.
     """
 
-    cells = tuple(CELLS)
+    cells = ("rnn", "lstm", "gru", "gru_reset_first", "mingru")
 
     def __init__(
         self,
@@ -128,6 +190,8 @@ class LanguageModel(nn.Module):
             raise ValueError(
                 f"tied weights need embed_size = hidden_size, got {embed_size} and {hidden_size}"
             )
+        if weight_drop and cell in ("mingru", "transformer"):
+            raise ValueError(f"weight_drop: a {cell} has no weights from state to state")
         self.arguments = sizes | dict(dropout=dropout, cell=cell, tie_weights=tie_weights)
         self.arguments |= places | others | dict(locked_masks=locked_masks)
         self.hidden_size = hidden_size
@@ -192,7 +256,10 @@ class LanguageModel(nn.Module):
                 f"x must be word indices of shape (N, T) and type int64, "
                 f"got shape {tuple(x.shape)} and type {x.dtype}"
             )
-        expected = (len(self.layers), len(x), self.hidden_size)
+        self.check_state(len(x), state)
+
+    def check_state(self, rows: int, state):
+        expected = (len(self.layers), rows, self.hidden_size)
         for part in state if isinstance(state, tuple) else (state,):
             if tuple(part.shape) != expected:
                 raise ValueError(
@@ -217,9 +284,60 @@ class RNNModel(LanguageModel):
 
 
 class GatedModel(LanguageModel):
-    """LSTM layers, or with cell="gru" or "gru_reset_first" GRUs; else as in LanguageModel."""
+    """LSTM layers, or GRUs with cell="gru", "gru_reset_first", "mingru"; else as LanguageModel."""
 
-    cells = ("lstm", "gru", "gru_reset_first")
+    cells = ("lstm", "gru", "gru_reset_first", "mingru")
+
+
+class TransformerModel(LanguageModel):
+    """Embedding → dropout → transformer blocks → normalization, dropout → one logit per word.
+
+    embed_size = hidden_size is the width F of all blocks. `hidden_dropout` acts on what each half
+    of a block adds; all else is as in LanguageModel.
+
+    The state (blocks, N, P, 2F) has the keys and values of the last P words, at most WINDOW - 1. It
+    takes the place of a recurrent state: read in pieces or at once, a text has the same logits.
+
+    Raises ValueError as LanguageModel does, and for an embed_size that is not hidden_size or that
+    the heads cannot share evenly.
+    """
+
+    cells = ("transformer",)
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        sizes = self.arguments["embed_size"], self.hidden_size
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                "a transformer needs embed_size = hidden_size, got {} and {}".format(*sizes)
+            )
+        dropout = self.arguments["hidden_dropout"]
+        dropout = self.arguments["dropout"] if dropout is None else dropout
+        self.added_dropout = type(self.dropouts[0])(dropout)
+        self.norm = nn.LayerNorm(self.hidden_size, device=self.output.weight.device)
+
+    def read(self, x: torch.Tensor, state: torch.Tensor):
+        """Words x (N, T) after `state` → what the output layer sees (N, T, F), new state."""
+        self.check(x, state)
+        hidden = self.dropouts[0](self.embed(x))
+        pasts = []
+        for block, past in zip(self.layers, state, strict=True):
+            hidden, past = block(hidden, past, self.added_dropout)
+            pasts.append(past)
+        return self.dropouts[-1](self.norm(hidden)), torch.stack(pasts)
+
+    def initialize(self, batch_size: int):
+        """The state before the first word of `batch_size` rows: no keys and values at all."""
+        shape = len(self.layers), batch_size, 0, 2 * self.hidden_size
+        return self.output.weight.new_zeros(shape)
+
+    def check_state(self, rows: int, state):
+        expected = len(self.layers), rows, 2 * self.hidden_size
+        if state.dim() != 4 or (*state.shape[:2], state.shape[3]) != expected:
+            raise ValueError(
+                f"state must have shape (blocks, N, P, 2F), (blocks, N, 2F) = {expected}, "
+                f"got {tuple(state.shape)}"
+            )
 
 
 def check_arguments(cells, cell, sizes, probabilities):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from blg561.errors import InputError
 
-CELLS = ("rnn", "lstm", "gru", "gru_reset_first")
+CELLS = ("rnn", "lstm", "gru", "gru_reset_first", "mingru", "transformer")
 OPTIMIZERS = ("SGD", "AdamW")
 
 
@@ -18,10 +18,10 @@ OPTIMIZERS = ("SGD", "AdamW")
 class Recipe:
     """All that decides a training, given the book.
 
-    cell: the recurrent layer, one of CELLS.
+    cell: the recurrent layer, or the transformer's block, one of CELLS.
     optimizer: "SGD" or "AdamW".
     learning_rate, final_learning_rate: the rate falls along half a cosine from one to the other.
-    recurrent_factor: the recurrent layers take steps this many times as large.
+    recurrent_factor: these layers take steps this many times as large.
     clip_val: the largest norm of the gradient, None for any.
     eps: AdamW's; see `experiment.build_optimizer`.
     average_decay: of the running mean of the weights, None for the last weights themselves.

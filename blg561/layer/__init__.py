@@ -10,6 +10,7 @@ from blg561.layer.feedforward_layers import (
 )
 from blg561.layer.language_model import NumpyLanguageModel
 from blg561.layer.layer import Layer
+from blg561.layer.minimal_gru import MinGRULayer
 from blg561.layer.recurrent_layers import GRULayer, LSTMLayer, RNNLayer
 from blg561.layer.self_attention import SelfAttentionLayer
 
@@ -23,6 +24,7 @@ __all__ = [
     "GRULayer",
     "LSTMLayer",
     "Layer",
+    "MinGRULayer",
     "NumpyLanguageModel",
     "RNNLayer",
     "SelfAttentionLayer",

@@ -1,0 +1,278 @@
+"""LSTM, GRU, minimal GRU and transformer on one novel, by one protocol: lesson 8's comparison.
+
+    python -m benchmarks.recurrence           # half an hour of one idle core; goes on where it was
+    python -m benchmarks.recurrence trials    # this part alone; the parts are those of PARTS
+
+Every network has the LSTM recipe of lesson 4 but for what its trials change: tokens, lexicon,
+split, tied weights, embedding dropout, sampled softmax, AdamW, five epochs, and as many weights,
+within 3 %. Each has the same five trials with seed 0, one change after another, and a change stays
+if it makes the first half of the validation part better (`trial_changes`). The settings of the
+LSTM, with which all begin, come from earlier trials of the LSTM alone, so that it has an advantage.
+
+results/recurrence.json has for each network
+
+- trials: all five, with the settings and the perplexity on the first half;
+- runs: by seed, the perplexity on the validation part and its halves, and after each epoch;
+- seconds: of training for an epoch, processor time of one thread, median of rounds in which the
+  networks took turns, on a machine with other work to do;
+- amounts: by share of the training part, its last words, with as many updates as on the whole;
+- context: by words read from the zero state before the word that is scored, 2000 words of the
+  validation part; by seed;
+- writing: processor time for a word of 1000 and the bytes that are carried from word to word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from benchmarks import results
+from benchmarks.leaderboard.parts import describe
+from blg561.errors import TrainingDiverged
+from blg561.language_model import books, experiment
+from blg561.language_model.generation import generate
+from blg561.language_model.recipes import ASSIGNMENT, Recipe
+from blg561.language_model.systems import Network
+from blg561.language_model.training import default_precision, perplexity, train_one_epoch
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = ROOT / "models" / "recurrence"
+BOOK = "pride_prejudice"
+SEEDS = (0, 1, 2)
+SHARES = (0.5, 0.25)
+CONTEXTS = (1, 2, 3, 5, 10, 20, 40, 63, 100, 200)
+PLACES = 2000
+WRITTEN = 1000
+ROUNDS = 5
+
+# Two shapes of each network with as many weights as the LSTM of lesson 4: the one that is tried
+# first and the other. Widths are multiples of 8.
+SHAPES = {
+    "lstm": (
+        dict(hidden_size=256, hidden_layers=1),
+        dict(hidden_size=216, hidden_layers=2),
+    ),
+    "gru": (
+        dict(hidden_size=272, hidden_layers=1),
+        dict(hidden_size=232, hidden_layers=2),
+    ),
+    "mingru": (
+        dict(hidden_size=288, hidden_layers=2),
+        dict(hidden_size=256, hidden_layers=4),
+    ),
+    "transformer": (
+        dict(hidden_size=192, hidden_layers=2),
+        dict(hidden_size=232, hidden_layers=1),
+    ),
+}
+
+
+def trial_changes(cell: str) -> list[dict]:
+    """What each trial changes in the best one before it."""
+    first, other = SHAPES[cell]
+    return [
+        first,
+        dict(recurrent_factor=0.2),
+        dict(learning_rate=0.004),
+        dict(dropout=0.35),
+        other,
+    ]
+
+
+class Results:
+    """What results/recurrence.json holds, by part, network and key; written as it comes."""
+
+    def __init__(self):
+        self.found = results.read("recurrence") or {}
+
+    def row(self, part: str, cell: str, key: str, recipe: Recipe, compute) -> dict:
+        """The stored row if it is of this recipe, else a new one from `compute(recipe)`."""
+        rows = self.found.setdefault(part, {}).setdefault(cell, {})
+        if key not in rows or rows[key]["recipe"] != describe(recipe):
+            rows[key] = compute(recipe) | {"recipe": describe(recipe)}
+            results.write("recurrence", self.found)
+            said = {name: value for name, value in rows[key].items() if name != "recipe"}
+            print(f"{part}, {cell}, {key}: {said}", flush=True)
+        return rows[key]
+
+
+def build_datasets(recipe: Recipe, share: float = 1.0):
+    """Training and validation part; of the training part the last `share`, the lexicon as it is."""
+    trainset, validset = experiment.build_datasets(recipe, books.find(BOOK))
+    trainset.data = trainset.data[-round(share * len(trainset.data)) :]
+    return trainset, validset
+
+
+def carry_out(recipe: Recipe, share: float = 1.0, curve: bool = False):
+    """The trained network, its history, its validation part; a training goes on where it was."""
+    trainset, validset = build_datasets(recipe, share)
+    digest = hashlib.sha256(repr((recipe, share, curve)).encode()).hexdigest()[:12]
+    with contextlib.redirect_stdout(sys.stderr):
+        model, log = experiment.run(
+            recipe,
+            trainset,
+            validset,
+            folder=MODELS / digest,
+            resume=True,
+            eval_during_train=curve,
+            save_interval=recipe.epochs,
+        )
+    return model.eval(), log, validset
+
+
+def measure(recipe: Recipe, share: float = 1.0, curve: bool = False) -> dict:
+    """Train and score. The perplexities are None for a training that diverged."""
+    try:
+        model, log, validset = carry_out(recipe, share, curve)
+    except TrainingDiverged as error:
+        print(error, file=sys.stderr)
+        return dict.fromkeys(("perplexity", "first_half", "second_half"))
+    nats = Network(model).score(validset.data)
+    half = len(nats) // 2
+    parts = {"perplexity": nats, "first_half": nats[:half], "second_half": nats[half:]}
+    row = {part: round(perplexity(n.mean().item()), 3) for part, n in parts.items()}
+    row["weights"] = sum(p.numel() for p in model.parameters())
+    row["training"] = round(perplexity(log["train_loss"][-1]), 3)
+    if curve:
+        row["curve"] = [round(perplexity(loss), 3) for loss in log["validation_loss"]]
+    return row
+
+
+def chosen(found: Results, cell: str) -> Recipe:
+    """The best recipe of the five trials, which are carried out as far as they are missing."""
+    best, lowest = replace(ASSIGNMENT["lstm"], name=cell, cell=cell), float("inf")
+    for number, change in enumerate(trial_changes(cell)):
+        recipe = replace(best, **change)
+        score = found.row("trials", cell, str(number), recipe, measure)["first_half"]
+        if number == 0 or (score is not None and score < lowest):
+            best, lowest = recipe, score or float("inf")
+    return best
+
+
+def trials(found: Results):
+    for cell in SHAPES:
+        chosen(found, cell)
+
+
+def runs(found: Results):
+    for seed in SEEDS:
+        for cell in SHAPES:
+            recipe = replace(chosen(found, cell), seed=seed)
+            found.row("runs", cell, str(seed), recipe, lambda r: measure(r, curve=True))
+
+
+def seconds(found: Results):
+    """The networks take turns: what else the machine does then slows all of them down alike."""
+    recipes = {cell: chosen(found, cell) for cell in SHAPES}
+    if "seconds" in found.found:
+        return
+    rounds = {cell: [] for cell in SHAPES}
+    for _ in range(ROUNDS):
+        for cell, recipe in recipes.items():
+            rounds[cell].append(time_of_an_epoch(recipe))
+    for cell, recipe in recipes.items():
+        epoch = round(statistics.median(rounds[cell]), 2)
+        found.row("seconds", cell, "epoch", recipe, lambda _, e=epoch: {"seconds": e})
+
+
+def time_of_an_epoch(recipe: Recipe, share: float = 0.25) -> float:
+    """Processor time, from a part of one; the first words go by before the clock starts."""
+    trainset, validset = build_datasets(recipe, share)
+    warm_up, _ = build_datasets(recipe, 0.02)
+    model = experiment.build_model(recipe, trainset)
+    optimizer = experiment.build_optimizer(recipe, model)
+    for part in (warm_up, trainset):
+        loader, _ = experiment.build_loaders(recipe, part, validset)
+        start = time.process_time()
+        train_one_epoch(
+            model,
+            torch.nn.CrossEntropyLoss(),
+            optimizer,
+            loader,
+            precision=default_precision("cpu"),
+            sampled_words=recipe.sampled_words,
+        )
+    return (time.process_time() - start) / share
+
+
+def context(found: Results):
+    for seed in SEEDS:
+        for cell in SHAPES:
+            recipe = replace(chosen(found, cell), seed=seed)
+            found.row("context", cell, str(seed), recipe, by_context)
+
+
+@torch.no_grad()
+def by_context(recipe: Recipe) -> dict:
+    """Perplexity of the same PLACES words after each number of words of CONTEXTS."""
+    model, _, validset = carry_out(recipe, curve=True)
+    words = validset.data
+    places = torch.linspace(max(CONTEXTS), len(words) - 1, PLACES).long()
+    found = {}
+    for length in CONTEXTS:
+        nats = []
+        for some in places.split(100):
+            read = words[some[:, None] - torch.arange(length, 0, -1)]
+            hidden, _ = model.read(read, model.initialize(len(read)))
+            nats.append(cross_entropy(model.output(hidden[:, -1]), words[some], reduction="none"))
+        found[str(length)] = round(perplexity(torch.cat(nats).mean().item()), 3)
+    return {"perplexity": found}
+
+
+def writing(found: Results):
+    for cell in SHAPES:
+        found.row("writing", cell, "0", chosen(found, cell), write_words)
+
+
+@torch.no_grad()
+def write_words(recipe: Recipe) -> dict:
+    """Milliseconds of processor time a word, and the bytes that are carried to the next one."""
+    model, _, validset = carry_out(recipe, curve=True)
+    lexicon = validset.data_idx, validset.idx_data
+    milliseconds = []
+    for seed in SEEDS:
+        start = time.process_time()
+        generate(model, validset.data, *lexicon, len_hist=20, len_gen=WRITTEN, seed=seed)
+        milliseconds.append(1000 * (time.process_time() - start) / WRITTEN)
+    _, state = model(validset.data[None, :WRITTEN], model.initialize(1))
+    carried = state if isinstance(state, tuple) else (state,)
+    return {
+        "milliseconds": round(statistics.median(milliseconds), 3),
+        "bytes": sum(part.numel() * part.element_size() for part in carried),
+    }
+
+
+def amounts(found: Results):
+    for seed in SEEDS:
+        for share in SHARES:
+            for cell in SHAPES:
+                recipe = chosen(found, cell)
+                recipe = replace(recipe, seed=seed, epochs=round(recipe.epochs / share))
+                key = f"{share:g} of the text, seed {seed}"
+                found.row("amounts", cell, key, recipe, lambda r, s=share: measure(r, s))
+
+
+PARTS = {part.__name__: part for part in (trials, runs, seconds, context, writing, amounts)}
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all, so")
+    found = Results()
+    for name in parser.parse_args().parts or PARTS:
+        PARTS[name](found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The comparison of lesson 8: equal weights, equal trials, rows of today's recipes."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import recurrence, results
+from benchmarks.leaderboard.parts import describe
+from blg561.language_model import experiment
+from blg561.language_model.recipes import ASSIGNMENT
+
+
+class Words:
+    """As much of a training part as a network's size depends on: 6414 words in the lexicon."""
+
+    unique_data = range(6414)
+
+    def counts(self):
+        return experiment.torch.ones(len(self.unique_data))
+
+
+@pytest.mark.parametrize("cell", recurrence.SHAPES)
+def test_every_shape_has_the_weights_of_the_lstm_within_three_per_cent(cell):
+    lstm = experiment.build_model(ASSIGNMENT["lstm"], Words())
+    expected = sum(p.numel() for p in lstm.parameters())
+    for shape in recurrence.SHAPES[cell]:
+        recipe = replace(ASSIGNMENT["lstm"], cell=cell, **shape)
+        model = experiment.build_model(recipe, Words())
+        weights = sum(p.numel() for p in model.parameters())
+        assert weights == pytest.approx(expected, rel=0.03)
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    return recurrence.Results()
+
+
+def test_a_change_stays_if_the_first_half_gains_by_it(found, monkeypatch):
+    scores = iter([100.0, 101.0, 99.0, None, 98.0])
+    tried = []
+
+    def measure(recipe):
+        tried.append(recipe)
+        return {"first_half": next(scores)}
+
+    monkeypatch.setattr(recurrence, "measure", measure)
+    best = recurrence.chosen(found, "gru")
+    first = replace(ASSIGNMENT["lstm"], name="gru", cell="gru", hidden_size=272)
+    slower = replace(first, learning_rate=0.004)
+    assert tried == [
+        first,
+        replace(first, recurrent_factor=0.2),
+        slower,
+        replace(slower, dropout=0.35),
+        replace(slower, hidden_size=232, hidden_layers=2),
+    ]
+    assert best == tried[-1]
+    assert recurrence.chosen(recurrence.Results(), "gru") == best and len(tried) == 5
+
+
+def test_a_row_of_another_recipe_is_made_anew(found):
+    recipe, calls = ASSIGNMENT["lstm"], []
+
+    def compute(recipe):
+        calls.append(recipe)
+        return {"perplexity": 1.0}
+
+    for one in (recipe, recipe, replace(recipe, dropout=0.1)):
+        row = found.row("runs", "lstm", "0", one, compute)
+        assert row == {"perplexity": 1.0, "recipe": describe(one)}
+    assert len(calls) == 2
+    assert results.read("recurrence")["runs"]["lstm"]["0"] == row
+
+
+def test_less_text_is_its_end_with_the_lexicon_of_the_whole(monkeypatch):
+    monkeypatch.setattr(recurrence, "BOOK", "practice")
+    recipe = ASSIGNMENT["lstm"]
+    whole, validset = recurrence.build_datasets(recipe)
+    half, same = recurrence.build_datasets(recipe, 0.5)
+    assert half.unique_data == whole.unique_data and len(same.data) == len(validset.data)
+    assert half.data.equal(whole.data[-round(len(whole.data) / 2) :])
