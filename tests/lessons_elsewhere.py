@@ -60,7 +60,7 @@ def test_a_lesson_on_another_edition(lesson, edition, chapters, tmp_path, monkey
     assert books.verify(path, BOOK) is books.Edition.OTHER
     settings = {"TRAIN": "False"} if lesson.stem.startswith("04") else {}
     printed = run(lesson, tmp_path, monkeypatch, **settings)
-    assert "practice corpus" not in printed
+    assert "Using the practice corpus" not in printed
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
