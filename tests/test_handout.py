@@ -1,5 +1,6 @@
 """The handout is the package without the solutions: nothing more is missing, none is left."""
 
+import ast
 import json
 import re
 import subprocess
@@ -59,6 +60,16 @@ def test_the_handout_holds_text_alone_and_no_trace_of_the_solution(folder):
     made = json.loads((folder / "LanguageModelling.ipynb").read_text(encoding="utf-8"))
     code = [cell for cell in made["cells"] if cell["cell_type"] == "code"]
     assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+
+
+def test_every_method_of_the_layers_is_there_and_empty(folder):
+    tree = ast.parse((folder / "blg561/layer/recurrent_layers.py").read_text(encoding="utf-8"))
+    for layer in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        bodies = {node.name: node.body for node in layer.body if isinstance(node, ast.FunctionDef)}
+        assert set(bodies) == {"__init__", "forward_step", "backward_step", "forward", "backward"}
+        del bodies["__init__"]
+        for name, (_, *rest) in bodies.items():
+            assert [ast.unparse(node) for node in rest] == ["raise NotImplementedError"], name
 
 
 def test_no_address_leads_to_a_solution(folder):
