@@ -74,7 +74,7 @@ def test_a_row_of_another_recipe_is_made_anew(found):
 
 
 def test_less_text_is_its_end_with_the_lexicon_of_the_whole(monkeypatch, tmp_path):
-    monkeypatch.setenv("BLG561_DATA", str(tmp_path))
+    monkeypatch.setattr(recurrence.books, "_own_folder", lambda: tmp_path)
     monkeypatch.setattr(recurrence, "BOOK", "practice")
     recipe = ASSIGNMENT["lstm"]
     whole, validset = recurrence.build_datasets(recipe)
