@@ -87,7 +87,7 @@ def close(came, right) -> bool:
         return False
     came, right = np.asarray(came, float), np.asarray(right, float)
     scale = np.abs(right).max(initial=0.0)
-    return bool(np.abs(came - right).max(initial=0.0) <= 1e-3 * scale + 1e-5)
+    return bool(np.abs(came - right).max(initial=0.0) <= 1e-4 * scale + 1e-5)
 
 
 def grade(sandbox: Sandbox, said: dict, seed: int, files: dict, book) -> Judge:
