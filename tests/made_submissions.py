@@ -27,8 +27,14 @@ def changed(text: str, right: str, wrong: str, where: str = "") -> str:
 
 def without_own_imports(text: str) -> str:
     """A module's source without its docstring, its __future__ and its imports of the package."""
-    ours = r"from (__future__|blg561\.language_model(\.models|\.checkpoints)?) import"
+    ours = r"from (__future__|blg561\.language_model(\.(models|transformer|checkpoints))?) import"
     return "".join(line for line in text.splitlines(keepends=True) if not re.match(ours, line))
+
+
+def solution_of_models() -> str:
+    """models.py in one cell, with the blocks that it needs of transformer.py."""
+    files = "language_model/transformer.py", "language_model/models.py"
+    return "".join(without_own_imports(source(path)) for path in files)
 
 
 def solution_of_training() -> str:
@@ -67,7 +73,7 @@ def solutions() -> dict[str, str]:
                 inspect.getsource(dataset.Dataset),
             ]
         ),
-        "RNNModel": without_own_imports(source("language_model/models.py")),
+        "RNNModel": solution_of_models(),
         "GatedModel": "pass",
         "train_one_epoch": training,
         "evaluate": "pass",
