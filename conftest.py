@@ -19,6 +19,7 @@ FIRST = (
     "04_LanguageModelling",
     "05_BeyondTheTarget",
     "06_OpenTheBox",
+    "test_grader",
     "test_training",
     "test_command_line",
     "test_notebooks",
