@@ -1,7 +1,12 @@
-"""How much the rows of the first table owe to the pages that they were scored on.
+"""How much the rows of a board owe to the pages that they were scored on.
 
     python -m benchmarks.leaderboard.bootstrap            # shows results/bootstrap.json
     python -m benchmarks.leaderboard.bootstrap --write    # measures: about ten minutes on one core
+    python -m benchmarks.leaderboard.bootstrap --board three_books --write
+
+--board own_book, the default, is about rows of the first table; --board three_books about all rows
+of that board, and keeps results/three_books_bootstrap.json. There the gain is over the row of the
+same book and kind that has not read the other two: it says what these two bring.
 
 A circular block bootstrap (Politis and Romano 1992) over the validation part: texts as long as it
 are put together from blocks of 500 successive words that start anywhere, the score of each word
@@ -24,6 +29,7 @@ import numpy as np
 from benchmarks import results
 from benchmarks.leaderboard import rows, scores, table
 from benchmarks.leaderboard.parts import Part, Provided
+from blg561.language_model.books import CATALOGUE
 
 BOOK = "pride_prejudice"
 BLOCK, DRAWS, SEED = 500, 10_000, 0
@@ -36,6 +42,16 @@ ROWS = {
     "with_cache": "averaged",
     "dynamic": "averaged",
     "all_one": "dynamic",
+}
+
+# rows of the board of three books, each with what it is compared with: the row of the own book
+WITHOUT_OTHERS = {
+    "pooled": "kneser_ney_5",
+    "pooled_online": "kneser_ney_5_online",
+    "pooled_and_own": "kneser_ney_5_online",
+    "network_pooled": "with_kneser_ney",
+    "all_pooled": "all_one",
+    "all_pooled_online": "all_one",
 }
 
 
@@ -88,6 +104,29 @@ def measure() -> dict:
     return {**settings, "rows": found, "gains": gains}
 
 
+def measure_three_books() -> dict:
+    own = {(row.book, row.name): row for row in rows.ROWS}
+    found = []
+    for row in rows.THREE_BOOKS.rows:
+        over = own[row.book, WITHOUT_OTHERS[row.name]]
+        nats, other = (
+            scores.mixed(parts, row.book)[0].whole.numpy()
+            for parts in (row.systems[0], of_seed_0(over))
+        )
+        found.append(
+            {
+                "book": row.book,
+                "name": row.name,
+                **figures(nats),
+                "over": over.name,
+                "over_perplexity": figures(other)["perplexity"],
+                "gain": gain(nats, other),
+            }
+        )
+        scores.say(f"{found[-1]}")
+    return {"block": BLOCK, "draws": DRAWS, "seed": SEED, "rows": found}
+
+
 def figures(nats: np.ndarray) -> dict:
     return {
         "perplexity": round(math.exp(nats.mean()), 2),
@@ -125,14 +164,49 @@ def markdown(measured: dict) -> str:
     return "\n".join(lines)
 
 
+def markdown_three_books(measured: dict) -> str:
+    titles = {(row.book, row.name): row.title for row in rows.THREE_BOOKS.rows}
+    own = {(row.book, row.name): row.plain_title for row in rows.ROWS}
+    lines = [
+        "| book | system | perplexity | 95 % interval over text | without the other two books: "
+        "system | perplexity | gain, nats a word | 95 % interval over text |",
+        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: |",
+    ]
+    for row in measured["rows"]:
+        book, gained = row["book"], row["gain"]
+        cells = [
+            f"*{CATALOGUE[book].title}*",
+            titles[book, row["name"]],
+            f"{row['perplexity']:.1f}",
+            "{:.1f} to {:.1f}".format(*row["interval"]),
+            own[book, row["over"]],
+            f"{row['over_perplexity']:.1f}",
+            f"{gained['nats']:.3f}",
+            "{:.3f} to {:.3f}".format(*gained["interval"]),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+MEASURES = {
+    "own_book": ("bootstrap", measure, markdown),
+    "three_books": ("three_books_bootstrap", measure_three_books, markdown_three_books),
+}
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--write", action="store_true", help="measure and keep the results")
-    if parser.parse_args().write:
-        results.write("bootstrap", measure())
-    print(markdown(results.read("bootstrap")))
+    parser.add_argument(
+        "--board", choices=MEASURES, default="own_book", help="own_book if not named"
+    )
+    arguments = parser.parse_args()
+    file, measured, shown = MEASURES[arguments.board]
+    if arguments.write:
+        results.write(file, measured())
+    print(shown(results.read(file)))
 
 
 if __name__ == "__main__":
