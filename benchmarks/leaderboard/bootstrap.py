@@ -5,8 +5,8 @@
     python -m benchmarks.leaderboard.bootstrap --board three_books --write
 
 --board own_book, the default, is about rows of the first table; --board three_books about all rows
-of that board, and keeps results/three_books_bootstrap.json. There the gain is over the row of the
-same book and kind that has not read the other two: it says what these two bring.
+of that board, and keeps results/three_books_bootstrap.json. There the gain is over the same system
+with the counts of its own book in place of those of three: it says what the other two bring.
 
 A circular block bootstrap (Politis and Romano 1992) over the validation part: texts as long as it
 are put together from blocks of 500 successive words that start anywhere, the score of each word
@@ -28,7 +28,14 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.leaderboard import rows, scores, table
-from benchmarks.leaderboard.parts import Part, Provided
+from benchmarks.leaderboard.parts import (
+    NGramPart,
+    OnlineNGramPart,
+    OnlinePooledNGramPart,
+    Part,
+    PooledNGramPart,
+    Provided,
+)
 from blg561.language_model.books import CATALOGUE
 
 BOOK = "pride_prejudice"
@@ -42,16 +49,6 @@ ROWS = {
     "with_cache": "averaged",
     "dynamic": "averaged",
     "all_one": "dynamic",
-}
-
-# rows of the board of three books, each with what it is compared with: the row of the own book
-WITHOUT_OTHERS = {
-    "pooled": "kneser_ney_5",
-    "pooled_online": "kneser_ney_5_online",
-    "pooled_and_own": "kneser_ney_5_online",
-    "network_pooled": "with_kneser_ney",
-    "all_pooled": "all_one",
-    "all_pooled_online": "all_one",
 }
 
 
@@ -105,26 +102,28 @@ def measure() -> dict:
 
 
 def measure_three_books() -> dict:
-    own = {(row.book, row.name): row for row in rows.ROWS}
     found = []
     for row in rows.THREE_BOOKS.rows:
-        over = own[row.book, WITHOUT_OTHERS[row.name]]
-        nats, other = (
-            scores.mixed(parts, row.book)[0].whole.numpy()
-            for parts in (row.systems[0], of_seed_0(over))
-        )
+        systems = row.systems[0], without_others(row.systems[0])
+        nats, alone = (scores.mixed(parts, row.book)[0].whole.numpy() for parts in systems)
         found.append(
             {
                 "book": row.book,
                 "name": row.name,
                 **figures(nats),
-                "over": over.name,
-                "over_perplexity": figures(other)["perplexity"],
-                "gain": gain(nats, other),
+                "alone": figures(alone),
+                "gain": gain(nats, alone),
             }
         )
         scores.say(f"{found[-1]}")
     return {"block": BLOCK, "draws": DRAWS, "seed": SEED, "rows": found}
+
+
+def without_others(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The same system with the counts of its own book in place of those of three."""
+    alone = {PooledNGramPart: NGramPart, OnlinePooledNGramPart: OnlineNGramPart}
+    own = (alone[type(part)](**vars(part)) if part.reads_other_books else part for part in parts)
+    return tuple(dict.fromkeys(own))
 
 
 def figures(nats: np.ndarray) -> dict:
@@ -166,21 +165,20 @@ def markdown(measured: dict) -> str:
 
 def markdown_three_books(measured: dict) -> str:
     titles = {(row.book, row.name): row.title for row in rows.THREE_BOOKS.rows}
-    own = {(row.book, row.name): row.plain_title for row in rows.ROWS}
     lines = [
-        "| book | system | perplexity | 95 % interval over text | without the other two books: "
-        "system | perplexity | gain, nats a word | 95 % interval over text |",
-        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: |",
+        "| book | system | perplexity | 95 % interval over text | without the other two "
+        "| 95 % interval over text | gain, nats a word | 95 % interval over text |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in measured["rows"]:
-        book, gained = row["book"], row["gain"]
+        alone, gained = row["alone"], row["gain"]
         cells = [
-            f"*{CATALOGUE[book].title}*",
-            titles[book, row["name"]],
+            f"*{CATALOGUE[row['book']].title}*",
+            titles[row["book"], row["name"]],
             f"{row['perplexity']:.1f}",
             "{:.1f} to {:.1f}".format(*row["interval"]),
-            own[book, row["over"]],
-            f"{row['over_perplexity']:.1f}",
+            f"{alone['perplexity']:.1f}",
+            "{:.1f} to {:.1f}".format(*alone["interval"]),
             f"{gained['nats']:.3f}",
             "{:.3f} to {:.3f}".format(*gained["interval"]),
         ]
