@@ -128,7 +128,7 @@ def without_others(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 def figures(nats: np.ndarray) -> dict:
     return {
-        "perplexity": round(math.exp(nats.mean()), 2),
+        "perplexity": round(math.exp(nats.mean()), 3),
         "interval": [round(math.exp(bound), 2) for bound in interval(nats)],
     }
 

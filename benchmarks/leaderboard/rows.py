@@ -162,7 +162,8 @@ def pooled_rows(book: str) -> Iterator[Row]:
         mixed = *adapted, static, UniformPart()
         title = "all together, one network (seed 0, as shipped)"
         yield Row(book, "all_pooled", f"{title}, three books' counts", (mixed,))
-        yield Row(book, "all_pooled_online", f"{title}, counts going on", ((*adapted, *counts),))
+        both = f"{title}, counts of three books and of this one, both going on"
+        yield Row(book, "all_pooled_online", both, ((*adapted, *counts),))
 
 
 @dataclass(frozen=True)
