@@ -82,11 +82,11 @@ def about(book: str, row: dict) -> str:
     elsewhere = ""
     if "unseen_in_other_books" in row:
         title = f"**{THREE_BOOKS.title}: {CATALOGUE[book].title}**"
-        elsewhere = f", {row['unseen_in_other_books']:,} of them occur in the other two books"
+        elsewhere = f", though {row['unseen_in_other_books']:,} of them do in the other two books"
     return (
         f"{title} (lexicon of {row['lexicon']:,} words, of which "
-        f"{row['unseen_in_lexicon']:,} never occur in training; they are {row['unseen_words']:.1%} "
-        f"of the validation part{elsewhere})"
+        f"{row['unseen_in_lexicon']:,} never occur in training{elsewhere}; "
+        f"they are {row['unseen_words']:.1%} of the validation part)"
     )
 
 
