@@ -12,7 +12,7 @@ from statistics import mean
 
 from benchmarks import language_model, results, seeds, spelling
 from benchmarks.leaderboard import bootstrap, spread, table
-from benchmarks.leaderboard.rows import ROWS
+from benchmarks.leaderboard.rows import OWN_BOOK, ROWS, THREE_BOOKS
 from blg561.language_model.books import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ def page() -> str:
     """The text of results/README.md."""
     rows, nine = table.read(), seeds.of(BOOK)
     peer, pages = results.read("language_model"), results.read("bootstrap")
-    spoken = results.read("spelling")
+    spoken, three_books = results.read("spelling"), table.read(THREE_BOOKS)
     singles = spread.networks_of(BOOK)
     low, high = spread.spread(singles[0], singles)
     template = string.Template(TEMPLATE.read_text(encoding="utf-8"))
@@ -42,7 +42,12 @@ def page() -> str:
         language_model=language_model.table(peer["runs"], peer["target"]),
         ratio=language_model.ratio(peer["runs"], peer["target"]),
         spread=f"{(high - low) / 2:.1f}",
+        own_book_reads=OWN_BOOK.reads,
+        three_books_reads=THREE_BOOKS.reads,
         leaderboard=table.table(rows),
+        three_books=table.table(three_books, THREE_BOOKS),
+        three_books_minutes=round(sum(row["seconds"] for row in three_books) / 60),
+        three_books_bootstrap=bootstrap.markdown_three_books(results.read("three_books_bootstrap")),
         draws=f"{pages['draws']:,}",
         block=pages["block"],
         bootstrap=bootstrap.markdown(pages),

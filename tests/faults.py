@@ -511,6 +511,9 @@ FAULTS = [
     Fault(SCORING, "the words left out are not counted",
           "left_out = len(whole.data) - len(validset.data)", "left_out = 0"),
     # n-grams and what predicts while it reads
+    Fault(NGRAMS, "words beyond the lexicon keep their probability",
+          "return Prediction(inside / inside.sum(dim=1, keepdim=True))",
+          "return Prediction(inside)"),
     Fault(NGRAMS, "shorter n-grams have their counts and not those of words before them",
           "counts[-1] = np.bincount(shorter[first + 1], minlength=len(keys[-1]))", "pass"),
     Fault(NGRAMS, "one discount for all counts", "np.append(0, discount)[np.minimum(counts, 3)]",

@@ -4,8 +4,10 @@ import json
 import math
 import random
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ from benchmarks.leaderboard.parts import (
     DynamicPart,
     NetworkPart,
     NGramPart,
+    OnlinePooledNGramPart,
+    PooledNGramPart,
     Provided,
     UniformPart,
     describe,
@@ -221,6 +225,116 @@ def test_a_provided_network_is_refused_where_its_words_are_in_another_order(use,
         networks.trained(Provided("small"), BOOK)
 
 
+# The board of three books
+
+BOOK_WORDS = list("abacbaabcdabdcabea")
+OTHERS = {"first": list("abxacyyabd"), "second": list("bczabaeab")}  # x, y, z are not in it
+TRAINED = 14  # four fifths of the 18 words
+
+
+@pytest.fixture
+def three(use, tmp_path, monkeypatch):
+    """Makes a list of words the book and OTHERS the other two."""
+    use(BOOK_WORDS)
+    for name, words in OTHERS.items():
+        (tmp_path / f"{name}.txt").write_text(" ".join(words), encoding="utf-8")
+    of_the_book = tmp_path / "book.txt"
+    monkeypatch.setattr(
+        texts, "find", lambda book: tmp_path / f"{book}.txt" if book in OTHERS else of_the_book
+    )
+    monkeypatch.setattr(rows, "BOOKS", ("first", BOOK, "second"))
+    texts.other_books.cache_clear()
+    yield use
+    texts.other_books.cache_clear()
+
+
+def bigrams_of_three_books(read: list[str], word: str, before: str, discounts) -> float:
+    """Kneser-Ney by its definition, from words as they are written, masks and all."""
+    lexicon = set(BOOK_WORDS)
+    counted = []
+    for words in OTHERS.values():
+        counted += [w if w in lexicon else "MASK" for w in words] + ["MASK"]
+    counted += read
+    pairs = Counter(pairwise(counted))
+    befores = Counter(second for _, second in pairs)
+
+    def taken(n, length):
+        return discounts[length - 1][min(n, 3) - 1] if n else 0
+
+    def p(word):
+        total = sum(befores.values())
+        left = sum(taken(n, 1) for n in befores.values()) / total
+        low = (befores[word] - taken(befores[word], 1)) / total + left / (len(lexicon) + 1)
+        follow = {second: n for (first, second), n in pairs.items() if first == before}
+        total, n = sum(follow.values()), follow.get(word, 0)
+        return (n - taken(n, 2)) / total + sum(taken(m, 2) for m in follow.values()) / total * low
+
+    return p(word) / sum(map(p, lexicon))
+
+
+def test_the_counts_of_three_books_are_those_of_the_definition(three):
+    text, lexicon = texts.read_text(BOOK), Dataset(1, texts.find(BOOK)).unique_data
+    pooled = scores.system(PooledNGramPart(2), BOOK)
+    online = scores.system(OnlinePooledNGramPart(2, block=1), BOOK)
+    for system, goes_on in ((pooled, False), (online, True)):
+        for t, (before, word) in enumerate(pairwise(BOOK_WORDS[TRAINED - 1 :])):
+            read = BOOK_WORDS[: TRAINED + t - 1] if goes_on else BOOK_WORDS[:TRAINED]
+            given = system.predict(text.validation[t : t + 1]).distributions[0]
+            counts = system.base.ngrams if goes_on else system.base
+            expected = bigrams_of_three_books(read, word, before, counts.discounts)
+            assert given[lexicon.index(word)] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_word_of_three_books_is_scored_before_it_is_counted(three):
+    """What comes after a word changes nothing in its score, the online counts' included."""
+    parts = PooledNGramPart(3), OnlinePooledNGramPart(3, block=2)
+    found = []
+    for words in (tokens(), tokens()[:270] + tokens()[270:][::-1]):
+        three(words)
+        texts.other_books.cache_clear()
+        text = texts.read_text(BOOK)
+        assert text.training.equal(texts.pooled(BOOK)[-240:])
+        found.append([scores.score(scores.system(part, BOOK), text, 60).whole for part in parts])
+    for first, second in zip(*found, strict=True):
+        assert first[:30].equal(second[:30]) and not first[30:].equal(second[30:])
+
+
+def test_no_row_of_the_own_book_reads_another_and_no_row_is_on_both_boards():
+    assert not any(row.reads_other_books for row in rows.OWN_BOOK.rows)
+    assert all(row.reads_other_books for row in rows.THREE_BOOKS.rows)
+    own, three = ({row.name for row in board.rows} for board in rows.BOARDS.values())
+    assert not own & three
+
+
+def test_a_board_is_written_and_shown_without_the_other(three, monkeypatch, capsys):
+    written = {
+        "own_book": Row(BOOK, "own", "of this book", ((NGramPart(2),),)),
+        "three_books": Row(BOOK, "pooled", "of three", ((PooledNGramPart(2),),)),
+    }
+    monkeypatch.setitem(table.CATALOGUE, BOOK, table.CATALOGUE["pride_prejudice"])
+    for name, row in written.items():
+        board = replace(rows.BOARDS[name], rows=(row,))
+        monkeypatch.setitem(rows.BOARDS, name, board)
+        command.main(["--board", name, "--books", BOOK, "--write"])
+        shown = capsys.readouterr().out
+        assert [row.title in shown for row in written.values()] == [
+            row is other for other in written.values()
+        ]
+        assert ("Three books" in shown) == (name == "three_books")
+        assert [stored["name"] for stored in table.read(board)] == [row.name]
+    own, pooled = (table.read(board)[0] for board in rows.BOARDS.values())
+    assert own["results"] != pooled["results"]
+    with pytest.raises(SystemExit):
+        command.main(["--rows", "pooled"])  # it is not on the board that is meant
+
+
+def test_the_lines_of_three_books_say_which_new_words_the_others_have(three):
+    """Only e is new in the validation part, and the second book has it."""
+    built = scores.build(Row(BOOK, "pooled", "of three", ((PooledNGramPart(2),),)))
+    assert (built["lexicon"], built["unseen_in_lexicon"]) == (5, 1)
+    assert built["unseen_in_other_books"] == 1
+
+
 # What is stored
 
 
@@ -231,8 +345,7 @@ def three_runs(recipe=RECIPE) -> Row:
 
 def test_a_row_is_built_once_and_anew_when_its_recipe_changes(use, monkeypatch, capsys):
     def run(row, *options):
-        for module in (rows, table):
-            monkeypatch.setattr(module, "ROWS", (row,))
+        monkeypatch.setitem(rows.BOARDS, "own_book", replace(rows.OWN_BOOK, rows=(row,)))
         monkeypatch.setattr(rows, "BOOKS", (BOOK,))
         command.main(list(options))
         return capsys.readouterr().out
@@ -337,10 +450,11 @@ def test_a_line_has_the_mean_and_the_spread_of_the_runs(monkeypatch):
     assert table.HEADER.splitlines()[1].count("|") == one.count("|")
 
 
-def test_every_row_is_stored_with_todays_recipes_and_settings():
-    stored = {(row["book"], row["name"]): row for row in table.read()}
-    assert stored.keys() == {(row.book, row.name) for row in rows.ROWS}
-    for row in rows.ROWS:
+@pytest.mark.parametrize("board", rows.BOARDS.values(), ids=rows.BOARDS)
+def test_every_row_is_stored_with_todays_recipes_and_settings(board):
+    stored = {(row["book"], row["name"]): row for row in table.read(board)}
+    assert stored.keys() == {(row.book, row.name) for row in board.rows}
+    for row in board.rows:
         assert table.is_current(stored[row.book, row.name], row), row.name
 
 

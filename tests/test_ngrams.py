@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from blg561.language_model.ngrams import (
     KneserNey,
     OnlineKneserNey,
+    Restricted,
     Uniform,
     Unseen,
     discounts,
     unseen_mass,
 )
-from blg561.language_model.systems import System
+from blg561.language_model.systems import Prediction, System
 
 A, B, C, D = range(4)
 
@@ -166,6 +167,18 @@ def test_counts_that_go_on_are_those_of_training_and_all_finished_blocks(block):
         known = torch.cat([training, read[: t - t % block]])
         expected = KneserNey(known, 9, 3).predict(read[: t + 1]).distributions[-1]
         np.testing.assert_allclose(predicted[t], expected, rtol=1e-12)
+
+
+def test_a_restricted_system_is_conditioned_on_its_lexicon():
+    class Fixed(Uniform):
+        def predict(self, words):
+            return Prediction(torch.tensor([[0.1, 0.3, 0.6]]).repeat(len(words), 1))
+
+    p = Restricted(Fixed(3), 2).predict(tensor([0, 1])).distributions
+    np.testing.assert_allclose(p, [[0.25, 0.75]] * 2, rtol=1e-6)
+    for size in (0, 4):
+        with pytest.raises(ValueError, match=f"ntoken must be between 1 and 3, got {size}"):
+            Restricted(Fixed(3), size)
 
 
 def test_the_words_that_training_never_showed_share_all_of_their_distribution():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import page, results, seeds
-from benchmarks.leaderboard import bootstrap
+from benchmarks.leaderboard import bootstrap, table
 from benchmarks.leaderboard.parts import describe
+from benchmarks.leaderboard.rows import THREE_BOOKS
 from blg561.language_model.recipes import ASSIGNMENT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,3 +119,26 @@ def test_the_bootstrap_scores_what_the_leaderboard_scored():
         expected = stored[found["name"]]["results"][0]
         assert found["perplexity"] == pytest.approx(expected["perplexity"], abs=0.06)
         assert found["weights"] == pytest.approx(expected["weights"], abs=0.01)
+
+
+def test_the_intervals_of_three_books_are_of_the_rows_that_are_stored():
+    stored = {(row["book"], row["name"]): row for row in table.read(THREE_BOOKS)}
+    own = {(row["book"], row["name"]): row["results"][0]["perplexity"] for row in table.read()}
+    alone = {"pooled": "kneser_ney_5", "pooled_online": "kneser_ney_5_online"}
+    alone["all_pooled"] = "all_one"  # the network of which is not rounded
+    measured = results.read("three_books_bootstrap")["rows"]
+    assert [(row["book"], row["name"]) for row in measured] == [*stored]
+    for found in measured:
+        (run,) = stored[found["book"], found["name"]]["results"]
+        assert found["perplexity"] == pytest.approx(run["perplexity"], abs=0.01)
+        if found["name"] in alone:
+            expected = own[found["book"], alone[found["name"]]]
+            assert found["alone"]["perplexity"] == pytest.approx(expected, abs=0.06)
+        nats = np.log(found["alone"]["perplexity"] / found["perplexity"])
+        assert found["gain"]["nats"] == pytest.approx(nats, abs=3e-4)
+        for value, (low, high) in (
+            (found["perplexity"], found["interval"]),
+            (found["alone"]["perplexity"], found["alone"]["interval"]),
+            (found["gain"]["nats"], found["gain"]["interval"]),
+        ):
+            assert low < value < high

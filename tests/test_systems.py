@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from blg561.language_model import systems
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 from blg561.language_model.models import GatedModel, RNNModel
-from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Uniform, Unseen
+from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Restricted, Uniform, Unseen
 from blg561.language_model.systems import (
     Cache,
     DynamicEvaluation,
@@ -70,6 +70,7 @@ SYSTEMS = {
     ),
     "Kneser-Ney": kneser_ney,
     "Kneser-Ney, online": lambda: OnlineKneserNey(random_words(99, seed=5), V, 3, block=7),
+    "Kneser-Ney, restricted": lambda: Restricted(KneserNey(random_words(300, seed=5), V + 4, 3), V),
     "RNN": lambda: Network(network("rnn")),
     "LSTM": lambda: Network(network()),
     "GRU": lambda: Network(network("gru")),

@@ -1,5 +1,9 @@
 """How good can it get: a table for each book, from the uniform distribution to the best mixture.
 
+There are two boards, with files and tables of their own. On *own book* a row has read the training
+part of the book; on *three books* it may have read the other two books whole as well, in the words
+of this one's lexicon.
+
 What is measured, of every word of the validation part given all that is before it:
 
 - perplexity of the whole part, of its first half and of its second. Mixture weights, the cache's θ

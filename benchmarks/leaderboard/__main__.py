@@ -1,10 +1,16 @@
-"""Build the leaderboard and show it.
+"""Build a board of the leaderboard and show it.
 
     python -m benchmarks.leaderboard --list                       # what is there, what is missing
     python -m benchmarks.leaderboard --write                      # builds all that is missing
     python -m benchmarks.leaderboard --write --books pride_prejudice --rows 'kneser_ney*' lstm
+    python -m benchmarks.leaderboard --board three_books --write  # the same for the other board
 
-A row that results/leaderboard.json has with the very same recipes and settings is not built again.
+There are two boards, and a command works on one of them. --board own_book, which is the default:
+rows that read the training part of the book and nothing else; they are kept in
+results/leaderboard.json. --board three_books: rows that may also read the other two books whole;
+they are kept in results/three_books.json. --list shows the rows of the board that is chosen.
+
+A row that the board's file has with the very same recipes and settings is not built again.
 What is interrupted goes on where it was: trained networks and the scores of each part of a mixture
 are kept in models/leaderboard/, so that a row can be scored again without training. Several
 processes may build rows at the same time. --fresh scores the chosen rows again, as is needed when
@@ -21,7 +27,7 @@ from fnmatch import fnmatch
 
 from benchmarks.leaderboard import networks, rows, scores, table
 from benchmarks.leaderboard.parts import Part, Provided
-from benchmarks.leaderboard.rows import Row
+from benchmarks.leaderboard.rows import Board, Row
 from benchmarks.leaderboard.scores import say
 from benchmarks.leaderboard.text import read_text
 
@@ -49,10 +55,10 @@ def seconds_a_pass(part: Part) -> float:
     return one * (1 + tried / 2 if tried > 1 else 1)
 
 
-def listing(chosen: Sequence[Row]) -> str:
+def listing(chosen: Sequence[Row], board: Board) -> str:
     lines = []
     for row in chosen:
-        stored = table.find_stored(row)
+        stored = table.find_stored(row, board)
         if table.is_current(stored, row):
             mean = statistics.mean(result["perplexity"] for result in stored["results"])
             state = f"perplexity {mean:.1f}"
@@ -63,11 +69,11 @@ def listing(chosen: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def build(row: Row, keep: bool) -> dict:
+def build(row: Row, board: Board, keep: bool) -> dict:
     say(f"{row.book}, {row.name}: about {expected_minutes(row):.1f} minutes")
     built = scores.build(row)
     if keep:
-        table.write(built)
+        table.write(built, board)
     say(f"{row.book}, {row.name}: {built['seconds']:.0f} s, {built['results']}")
     return built
 
@@ -78,29 +84,37 @@ def main(argv: list[str] | None = None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--board",
+        choices=rows.BOARDS,
+        default="own_book",
+        help="which board: own_book if none is named",
+    )
     parser.add_argument("--books", nargs="+", choices=rows.BOOKS, default=rows.BOOKS)
     parser.add_argument("--rows", nargs="+", default=["*"], metavar="PATTERN", help="names of rows")
     parser.add_argument("--list", action="store_true", help="say what is there and what is missing")
-    parser.add_argument("--write", action="store_true", help="keep them in leaderboard.json")
+    parser.add_argument("--write", action="store_true", help="keep them in the file of the board")
     parser.add_argument("--fresh", action="store_true", help="score the chosen rows again")
     arguments = parser.parse_args(argv)
 
-    named = [row for row in rows.ROWS if any(fnmatch(row.name, p) for p in arguments.rows)]
+    board = rows.BOARDS[arguments.board]
+    named = [row for row in board.rows if any(fnmatch(row.name, p) for p in arguments.rows)]
     if not named:
-        parser.error(f"no row is named {' or '.join(arguments.rows)}; --list shows the names")
+        names = " or ".join(arguments.rows)
+        parser.error(f"no row of {arguments.board} is named {names}; --list shows the names")
     chosen = [row for row in named if row.book in arguments.books]
     if arguments.list:
-        print(listing(chosen))
+        print(listing(chosen, board))
         return
     scores.rewritten = set() if arguments.fresh else None
     shown = []
     for row in chosen:
-        stored = table.find_stored(row)
+        stored = table.find_stored(row, board)
         if table.is_current(stored, row) and not arguments.fresh:
             shown.append(stored)
         else:
-            shown.append(build(row, arguments.write))
-    print(table.table(shown))
+            shown.append(build(row, board, arguments.write))
+    print(table.table(shown, board))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""How much the rows of the first table owe to the pages that they were scored on.
+"""How much the rows of a board owe to the pages that they were scored on.
 
     python -m benchmarks.leaderboard.bootstrap            # shows results/bootstrap.json
     python -m benchmarks.leaderboard.bootstrap --write    # measures: about ten minutes on one core
+    python -m benchmarks.leaderboard.bootstrap --board three_books --write
+
+--board own_book, the default, is about rows of the first table; --board three_books about all rows
+of that board, and keeps results/three_books_bootstrap.json. There the gain is over the same system
+with the counts of its own book in place of those of three: it says what the other two bring.
 
 A circular block bootstrap (Politis and Romano 1992) over the validation part: texts as long as it
 are put together from blocks of 500 successive words that start anywhere, the score of each word
@@ -23,7 +28,15 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.leaderboard import rows, scores, table
-from benchmarks.leaderboard.parts import Part, Provided
+from benchmarks.leaderboard.parts import (
+    NGramPart,
+    OnlineNGramPart,
+    OnlinePooledNGramPart,
+    Part,
+    PooledNGramPart,
+    Provided,
+)
+from blg561.language_model.books import CATALOGUE
 
 BOOK = "pride_prejudice"
 BLOCK, DRAWS, SEED = 500, 10_000, 0
@@ -88,9 +101,34 @@ def measure() -> dict:
     return {**settings, "rows": found, "gains": gains}
 
 
+def measure_three_books() -> dict:
+    found = []
+    for row in rows.THREE_BOOKS.rows:
+        systems = row.systems[0], without_others(row.systems[0])
+        nats, alone = (scores.mixed(parts, row.book)[0].whole.numpy() for parts in systems)
+        found.append(
+            {
+                "book": row.book,
+                "name": row.name,
+                **figures(nats),
+                "alone": figures(alone),
+                "gain": gain(nats, alone),
+            }
+        )
+        scores.say(f"{found[-1]}")
+    return {"block": BLOCK, "draws": DRAWS, "seed": SEED, "rows": found}
+
+
+def without_others(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The same system with the counts of its own book in place of those of three."""
+    alone = {PooledNGramPart: NGramPart, OnlinePooledNGramPart: OnlineNGramPart}
+    own = (alone[type(part)](**vars(part)) if part.reads_other_books else part for part in parts)
+    return tuple(dict.fromkeys(own))
+
+
 def figures(nats: np.ndarray) -> dict:
     return {
-        "perplexity": round(math.exp(nats.mean()), 2),
+        "perplexity": round(math.exp(nats.mean()), 3),
         "interval": [round(math.exp(bound), 2) for bound in interval(nats)],
     }
 
@@ -125,14 +163,48 @@ def markdown(measured: dict) -> str:
     return "\n".join(lines)
 
 
+def markdown_three_books(measured: dict) -> str:
+    titles = {(row.book, row.name): row.title for row in rows.THREE_BOOKS.rows}
+    lines = [
+        "| book | system | perplexity | 95 % interval over text | without the other two "
+        "| 95 % interval over text | gain, nats a word | 95 % interval over text |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in measured["rows"]:
+        alone, gained = row["alone"], row["gain"]
+        cells = [
+            f"*{CATALOGUE[row['book']].title}*",
+            titles[row["book"], row["name"]],
+            f"{row['perplexity']:.1f}",
+            "{:.1f} to {:.1f}".format(*row["interval"]),
+            f"{alone['perplexity']:.1f}",
+            "{:.1f} to {:.1f}".format(*alone["interval"]),
+            f"{gained['nats']:.3f}",
+            "{:.3f} to {:.3f}".format(*gained["interval"]),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+MEASURES = {
+    "own_book": ("bootstrap", measure, markdown),
+    "three_books": ("three_books_bootstrap", measure_three_books, markdown_three_books),
+}
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--write", action="store_true", help="measure and keep the results")
-    if parser.parse_args().write:
-        results.write("bootstrap", measure())
-    print(markdown(results.read("bootstrap")))
+    parser.add_argument(
+        "--board", choices=MEASURES, default="own_book", help="own_book if not named"
+    )
+    arguments = parser.parse_args()
+    file, measured, shown = MEASURES[arguments.board]
+    if arguments.write:
+        results.write(file, measured())
+    print(shown(results.read(file)))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ class Part:
 
     cost: roughly, on one thread of a CPU that multiplies bfloat16, the seconds to score one word,
         for each word of the lexicon.
+    reads_other_books: whether it was made with text of a book other than that which is scored.
     """
 
     cost: ClassVar[float] = 1e-8
+    reads_other_books: ClassVar[bool] = False
 
     def tried(self) -> list[dict]:
         """The settings among which one is chosen on the first half of the validation part."""
@@ -43,6 +45,26 @@ class OnlineNGramPart(Part):
     """The same with counts that go on while it reads."""
 
     cost: ClassVar[float] = 1e-7
+
+    order: int
+    block: int = 500
+
+
+@dataclass(frozen=True)
+class PooledNGramPart(Part):
+    """Kneser-Ney n-grams of the other two books and this one's training part, counted together."""
+
+    reads_other_books: ClassVar[bool] = True
+
+    order: int
+
+
+@dataclass(frozen=True)
+class OnlinePooledNGramPart(Part):
+    """The same with counts that go on while it reads."""
+
+    cost: ClassVar[float] = 4e-7
+    reads_other_books: ClassVar[bool] = True
 
     order: int
     block: int = 500

@@ -1,4 +1,4 @@
-"""The rows of the leaderboard, as data: needs no PyTorch.
+"""The rows of the two boards, as data: needs no PyTorch.
 
 A row more is one `yield` more below. Of the systems here nothing is built or scored.
 """
@@ -14,7 +14,9 @@ from benchmarks.leaderboard.parts import (
     NetworkPart,
     NGramPart,
     OnlineNGramPart,
+    OnlinePooledNGramPart,
     Part,
+    PooledNGramPart,
     Provided,
     UniformPart,
     UnseenPart,
@@ -56,6 +58,10 @@ class Row:
 
     def parts(self) -> list[Part]:
         return [part for parts in self.systems for part in parts]
+
+    @property
+    def reads_other_books(self) -> bool:
+        return any(part.reads_other_books for part in self.parts())
 
     def recipes(self) -> set[Recipe | Provided]:
         """Those of all networks that the row needs."""
@@ -132,4 +138,60 @@ def rows_of(book: str) -> Iterator[Row]:
         yield Row(book, "all_three", "all together, three networks", (three,))
 
 
+def pooled_rows(book: str) -> Iterator[Row]:
+    """The rows of the board of three books: none of them needs a training.
+
+    Mixtures have a network where one comes with the package, which has read this book alone.
+    """
+    static, online = PooledNGramPart(5), OnlinePooledNGramPart(5)
+    title = "Kneser-Ney 5-gram, three books"
+    yield Row(book, "pooled", title, ((static,),))
+    yield Row(book, "pooled_online", f"{title}, counts going on", ((online,),))
+    counts = online, OnlineNGramPart(5), UniformPart()
+    title = "counts of three books and of this one, both going on, uniform"
+    yield Row(book, "pooled_and_own", title, (counts,))
+    if book == "pride_prejudice":
+        title = "best network (seed 0, as shipped)"
+        recipe = Provided(BEST.name)
+        network = NetworkPart(recipe)
+        mixed = network, static, UniformPart()
+        yield Row(book, "network_pooled", f"{title}, three books' counts, uniform", (mixed,))
+        # what the first half chose for seed 0 on the board of the own book
+        dynamic = DynamicPart(recipe, learning_rate=(1e-4,))
+        adapted = dynamic, CachePart(dynamic, theta=(0.8,))
+        mixed = *adapted, static, UniformPart()
+        title = "all together, one network (seed 0, as shipped)"
+        yield Row(book, "all_pooled", f"{title}, three books' counts", (mixed,))
+        both = f"{title}, counts of three books and of this one, both going on"
+        yield Row(book, "all_pooled_online", both, ((*adapted, *counts),))
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows that may read the same texts, in a file of their own.
+
+    title, reads: the name of the board, and a sentence on what its rows may read.
+    file: the name of its file in results/, without ".json".
+    """
+
+    title: str
+    reads: str
+    file: str
+    rows: tuple[Row, ...]
+
+
 ROWS = tuple(row for book in BOOKS for row in rows_of(book))
+OWN_BOOK = Board(
+    "Own book",
+    "Before the validation part a row reads the training part of the same book and nothing else.",
+    "leaderboard",
+    ROWS,
+)
+THREE_BOOKS = Board(
+    "Three books",
+    "Before the validation part a row reads the training part of the same book, and the other two "
+    "books whole.",
+    "three_books",
+    tuple(row for book in BOOKS for row in pooled_rows(book)),
+)
+BOARDS = {"own_book": OWN_BOOK, "three_books": THREE_BOOKS}

@@ -24,15 +24,17 @@ from benchmarks.leaderboard.parts import (
     NetworkPart,
     NGramPart,
     OnlineNGramPart,
+    OnlinePooledNGramPart,
     Part,
+    PooledNGramPart,
     UniformPart,
     UnseenPart,
     describe,
 )
 from benchmarks.leaderboard.rows import Row
-from benchmarks.leaderboard.text import Text, read_text
+from benchmarks.leaderboard.text import Text, other_books, pooled, read_text
 from blg561.language_model import checkpoints
-from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Uniform, Unseen
+from blg561.language_model.ngrams import KneserNey, OnlineKneserNey, Restricted, Uniform, Unseen
 from blg561.language_model.systems import (
     BLOCK,
     Cache,
@@ -72,6 +74,19 @@ def _(part: OnlineNGramPart, book):
     text = read_text(book)
     # the validation part begins with the last word of the training part
     return OnlineKneserNey(text.training[:-1], text.ntoken, part.order, part.block)
+
+
+@system.register
+def _(part: PooledNGramPart, book):
+    ntoken = read_text(book).ntoken
+    return Restricted(KneserNey(pooled(book), ntoken + 1, part.order), ntoken)
+
+
+@system.register
+def _(part: OnlinePooledNGramPart, book):
+    ntoken = read_text(book).ntoken
+    ngrams = OnlineKneserNey(pooled(book)[:-1], ntoken + 1, part.order, part.block)
+    return Restricted(ngrams, ntoken)
 
 
 @system.register
@@ -184,6 +199,10 @@ def build(row: Row) -> dict:
     start = time.perf_counter()
     text = read_text(row.book)
     results = [measure(parts, row.book) for parts in row.systems]
+    read_elsewhere = {}
+    if row.reads_other_books:
+        elsewhere = torch.bincount(other_books(row.book), minlength=text.ntoken + 1)[:-1] > 0
+        read_elsewhere = {"unseen_in_other_books": (~text.seen & elsewhere).sum().item()}
     return {
         "book": row.book,
         "name": row.name,
@@ -192,6 +211,7 @@ def build(row: Row) -> dict:
         "precision": sorted({networks.precision(recipe, row.book) for recipe in row.recipes()}),
         "lexicon": text.ntoken,
         "unseen_in_lexicon": (~text.seen).sum().item(),
+        **read_elsewhere,
         "unseen_words": round((~text.seen[text.targets]).double().mean().item(), 5),
         "seconds": round(time.perf_counter() - start, 1),
         "torch": torch.__version__,

@@ -1,4 +1,7 @@
-"""The file of results and the tables that are made from it: needs no PyTorch."""
+"""The files of results and the tables that are made from them: needs no PyTorch.
+
+Each board has its own file, so that none of its rows can be shown among those of another.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import statistics
 from benchmarks import results
 from benchmarks.leaderboard import files
 from benchmarks.leaderboard.parts import describe
-from benchmarks.leaderboard.rows import ROWS, Row
+from benchmarks.leaderboard.rows import OWN_BOOK, THREE_BOOKS, Board, Row
 from blg561.language_model.books import CATALOGUE
 
 COLUMNS = (
@@ -25,22 +28,22 @@ HEADER = (
 )
 
 
-def read() -> list[dict]:
-    """All rows of the file."""
-    return results.read("leaderboard") or []
+def read(board: Board = OWN_BOOK) -> list[dict]:
+    """All rows of the board's file."""
+    return results.read(board.file) or []
 
 
-def write(new: dict):
+def write(new: dict, board: Board = OWN_BOOK):
     """Put one row into the file as it is now, which another process may have changed meanwhile."""
-    order = [(row.book, row.name) for row in ROWS]
+    order = [(row.book, row.name) for row in board.rows]
     with files.locked(files.MODELS / "results.lock"):
-        rows = {(row["book"], row["name"]): row for row in [*read(), new]}
+        rows = {(row["book"], row["name"]): row for row in [*read(board), new]}
         known = [rows.pop(key) for key in order if key in rows]
-        results.write("leaderboard", [*known, *rows.values()])
+        results.write(board.file, [*known, *rows.values()])
 
 
-def find_stored(row: Row) -> dict | None:
-    for stored in read():
+def find_stored(row: Row, board: Board = OWN_BOOK) -> dict | None:
+    for stored in read(board):
         if (stored["book"], stored["name"]) == (row.book, row.name):
             return stored
     return None
@@ -63,9 +66,9 @@ def by_book(rows: list[dict]) -> dict[str, list[dict]]:
     return {book: [row for row in rows if row["book"] == book] for book in books_in_order}
 
 
-def table(rows: list[dict]) -> str:
+def table(rows: list[dict], board: Board = OWN_BOOK) -> str:
     """Markdown: for each book a line about it and its rows, means where there are several seeds."""
-    titles = {(row.book, row.name): row.title for row in ROWS}
+    titles = {(row.book, row.name): row.title for row in board.rows}
     parts = []
     for book, mine in by_book(rows).items():
         parts.append(about(book, mine[0]))
@@ -75,10 +78,15 @@ def table(rows: list[dict]) -> str:
 
 
 def about(book: str, row: dict) -> str:
+    title = f"**{CATALOGUE[book].title}**"
+    elsewhere = ""
+    if "unseen_in_other_books" in row:
+        title = f"**{THREE_BOOKS.title}: {CATALOGUE[book].title}**"
+        elsewhere = f", though {row['unseen_in_other_books']:,} of them do in the other two books"
     return (
-        f"**{CATALOGUE[book].title}** (lexicon of {row['lexicon']:,} words, of which "
-        f"{row['unseen_in_lexicon']:,} never occur in training; they are {row['unseen_words']:.1%} "
-        "of the validation part)"
+        f"{title} (lexicon of {row['lexicon']:,} words, of which "
+        f"{row['unseen_in_lexicon']:,} never occur in training{elsewhere}; "
+        f"they are {row['unseen_words']:.1%} of the validation part)"
     )
 
 

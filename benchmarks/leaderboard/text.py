@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.leaderboard import rows
 from blg561.language_model import books
-from blg561.language_model.dataset import Dataset
+from blg561.language_model.dataset import Dataset, tokenize
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,26 @@ def read_text(book: str) -> Text:
     place = torch.where(seen, seen.cumsum(0) - 1, seen.sum())
     words = (validset.idx_data[index] for index in validset.data[1:].tolist())
     return Text(trainset.data, validset.data, seen, place, len(" ".join(words)))
+
+
+@functools.cache
+def other_books(book: str) -> torch.Tensor:
+    """The other books whole, in the words of this one: int64 (n,), each book with a V after it.
+
+    V stands for every word outside this book's lexicon. To leave such a word out would make
+    neighbours of the two beside it, which the author did not write; so would two books without a V
+    between them.
+    """
+    index_of = Dataset(1, find(book)).data_idx
+    outside = len(index_of)
+    read = []
+    for other in rows.BOOKS:
+        if other != book:
+            words = tokenize(books.read_text(find(other)))
+            read += [*(index_of.get(word, outside) for word in words), outside]
+    return torch.tensor(read)
+
+
+def pooled(book: str) -> torch.Tensor:
+    """The other books as `other_books` has them, and then the training part of this one."""
+    return torch.cat([other_books(book), read_text(book).training])

@@ -204,6 +204,30 @@ class OnlineKneserNey(System):
         self.uncounted = 0
 
 
+class Restricted(System):
+    """A system with words beyond a lexicon, given that none of those comes next.
+
+    The words of the lexicon are the first ones of `base`, and a text that is read has no others.
+    Its probabilities are those of `base`, divided by what `base` gives to the whole lexicon.
+
+    ntoken: words in the lexicon, V.
+
+    Raises ValueError for a lexicon that is empty or larger than that of `base`.
+    """
+
+    def __init__(self, base: System, ntoken: int):
+        if not 1 <= ntoken <= base.ntoken:
+            raise ValueError(f"ntoken must be between 1 and {base.ntoken}, got {ntoken}")
+        self.base, self.ntoken = base, ntoken
+
+    def reset(self):
+        self.base.reset()
+
+    def predict(self, words):
+        inside = self.base.predict(words).distributions[:, : self.ntoken]
+        return Prediction(inside / inside.sum(dim=1, keepdim=True))
+
+
 def count(words: np.ndarray, ntoken: int, order: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each length up to `order`: the keys of the n-grams as in `Level`, and their counts."""
     keys, counts = [], []
