@@ -93,12 +93,12 @@ FIRST_OF = RNNS | {
     "LSTM, bias 1": lambda D, H, rng: LSTMLayer(D, H, rng=rng, forget_bias=1),
     "LSTM, bias 5": lambda D, H, rng: LSTMLayer(D, H, rng=rng, forget_bias=5),
 }
-KEPT = {name: RNNS[name] for name in ("RNN", "RNN, orthogonal")} | {
+KEPT = RNNS | {
     "LSTM": lambda D, H, rng: LSTMLayer(D, H, rng=rng, forget_bias=3),
     "GRU": lambda D, H, rng: gru(D, H, rng, bias=3),
     "GRU, bias 0": lambda D, H, rng: gru(D, H, rng, bias=0),
 }
-REPLACED = {name: RNNS[name] for name in ("RNN", "RNN, orthogonal")} | {
+REPLACED = RNNS | {
     "LSTM": lambda D, H, rng: LSTMLayer(D, H, rng=rng, forget_bias=1),
     "GRU": lambda D, H, rng: gru(D, H, rng, bias=1),
 }
@@ -108,7 +108,7 @@ NETWORKS = {
     "first of 40": FIRST_OF,
     "kept": KEPT,
     "replaced": REPLACED,
-    "replaced, 1200 updates": {name: REPLACED[name] for name in ("RNN", "RNN, orthogonal")},
+    "replaced, 1200 updates": RNNS,
 }
 
 
