@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import results
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer
 
-RATES = (0.001, 0.003, 0.01, 0.03)
+RATES = (0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1)
 TUNING_SEEDS = (100, 101, 102)
 SEEDS = (0, 1, 2, 3, 4)
 BATCH = 32
