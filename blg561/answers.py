@@ -293,7 +293,7 @@ QUESTIONS: dict[str, Question] = {
         cases=(lstm_memory_case(seed=0), lstm_memory_case(seed=1)),
     ),
     "02.4": Question(
-        expected=lambda dc, prev_c, candidate: dc * (prev_c - candidate),
+        expected=lambda dc, prev_c, g: dc * (prev_c - g),
         hint="f stands in two products. Add up what it gets from each, and mind the sign in 1 - f.",
         cases=(
             (np.array([[1.0, -2.0]]), np.array([[0.5, 3.0]]), np.array([[0.2, -0.9]])),
@@ -349,6 +349,7 @@ QUESTIONS: dict[str, Question] = {
     "03.6": Question(
         expected=gru_cell_backward,
         hint="In s = r ⊙ h, the gradient of one factor contains the other factor.",
+        items=("da", "dai", "dprev_h"),
         cases=(
             (
                 np.array([[1.0, -2.0], [0.5, 0.3], [-0.7, 1.1]]),

@@ -237,7 +237,7 @@ def _compare_strings(answer, expected, choices):
 def _compare_sets(answer, expected, choices):
     letters = all(len(item) == 1 for item in expected)
     if letters and isinstance(answer, str):
-        answer = LETTER.findall(answer.casefold())
+        answer = _letters(answer, choices)
     if not isinstance(answer, set | frozenset | tuple | list | np.ndarray):
         raise WrongKind(f"expected a set of strings, got {type(answer).__name__}")
     if not all(isinstance(item, str) for item in answer):
@@ -249,6 +249,14 @@ def _compare_sets(answer, expected, choices):
 
 
 LETTER = re.compile(r"(?<![^\W_])[^\W\d_](?![^\W_])")  # one that stands alone: (b), b., **b**
+
+
+def _letters(text, choices):
+    """The letters that a reader means by "a, b", "{a, b}" or "ab"."""
+    text = _plain(text)
+    if text and set(text) <= set(choices):
+        return list(text)
+    return LETTER.findall(text)
 
 
 def _letter(text, choices):

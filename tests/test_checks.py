@@ -170,9 +170,13 @@ def test_a_letter_may_wear_any_dress(told, answer):
     assert told([answer, "(c)"], {"c", "b"}, choices="abc") == "correct"
 
 
-@pytest.mark.parametrize("answer", ["a, c", "ac".upper().replace("", " "), "**a** and **c**"])
+@pytest.mark.parametrize("answer", ["a, c", "ac", " CA ", " A C ", "**a** and **c**"])
 def test_letters_may_come_in_one_string(told, answer):
     assert told(answer, {"c", "a"}, choices="abc") == "correct"
+
+
+def test_a_word_is_no_list_of_its_letters(told):
+    assert told("each", {"c", "a"}, choices="abc") != "correct"
 
 
 @pytest.mark.parametrize(
