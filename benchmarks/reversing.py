@@ -33,7 +33,31 @@ FORCING = {
     "scheduled": lambda done: 1.0 - done,
     "free": lambda done: 0.0,
 }
-LAYERS = {"GRU": GRULayer, "self-attention": SelfAttentionLayer}
+
+
+class FirstUnitsGRU(GRULayer):
+    """A GRU that shows its first `shown` units alone, 0 for the others; it uses all of them itself.
+
+    As an encoder without attention it passes a vector of `shown` numbers to the decoder, whatever
+    its own size is: the control for "a smaller network is worse because its vector is smaller".
+    """
+
+    shown = 16
+
+    def forward(self, x, h0):
+        h = super().forward(x, h0)
+        h[..., self.shown :] = 0
+        return h
+
+    def backward(self, dh):
+        return super().backward(np.where(np.arange(self.out_size) < self.shown, dh, 0))
+
+
+LAYERS = {
+    "GRU": GRULayer,
+    "self-attention": SelfAttentionLayer,
+    "GRU, 16 units shown": FirstUnitsGRU,
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +81,8 @@ SETTINGS = [
     Setting(None, 128),
     *(Setting(None, how=how, steps=2000) for how in FORCING),
     Setting("additive"),
+    Setting(None, 16, how="free"),
+    Setting(None, encoder="GRU, 16 units shown"),
 ]
 
 

@@ -9,10 +9,10 @@ interrupted, after its last epoch (models/spelling/); --fresh runs again what th
 scores are of the weights as the file of a network has them, rounded to float16. What is chosen is
 chosen on the validation words; the test words are scored once, at the end of a run.
 
-Published, single networks unless it says so, with other splits and mostly an older edition: word
-error 23.55 % and phoneme error 5.45 % (Yao and Zweig 2015, bidirectional LSTMs on aligned letters),
-word error 21.3 % (Rao et al. 2015, LSTMs with CTC and n-grams), 20.24 and 4.69 % (Toshniwal and
-Livescu 2016, an ensemble of networks with attention).
+Published, with other splits and mostly an older edition: of single networks, word error 23.55 % and
+phoneme error 5.45 % (Yao and Zweig 2015, bidirectional LSTMs on aligned letters) and word error
+25.8 % (Rao et al. 2015, LSTMs with CTC); of several models together, 21.3 % (Rao et al. 2015, the
+same and n-grams), 20.24 and 4.69 % (Toshniwal and Livescu 2016, an ensemble with attention).
 """
 
 from __future__ import annotations

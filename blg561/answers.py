@@ -552,10 +552,12 @@ QUESTIONS: dict[str, Question] = {
     "07.5": Question(
         expected="c",
         hint="What changes the output if you change it, whatever the weight on it says?",
+        choices="abc",
     ),
     "07.6": Question(
         expected="b",
         hint="What does the decoder read in training, and what when it writes alone?",
+        choices="abc",
     ),
     "07.7": Question(
         expected=beam_step,
@@ -599,7 +601,8 @@ QUESTIONS: dict[str, Question] = {
     ),
     "08.6": Question(
         expected=parity_steps,
-        hint="A one has to turn 1 into -1 and -1 into 1; a zero leaves the state alone.",
+        hint="A one has to turn 1 into -1 and -1 into 1, and a zero to leave both as they are, "
+        "whatever came before.",
         items=("keep", "write"),
         cases=(
             (np.array([1.0, 0.0, 1.0, 1.0]),),

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.reversing import FirstUnitsGRU
+from blg561.checks import grad_check
 from blg561.layer import SelfAttentionLayer
-from blg561.layer.encoder_decoder import END, Hypothesis, shifted
+from blg561.layer.encoder_decoder import END, EncoderDecoder, Hypothesis, shifted
 from blg561.layer.reversing import FIRST_DIGIT, SYMBOLS, pairs, position_right, train, whole_right
 
 
@@ -68,3 +70,17 @@ def test_position_right_is_the_share_of_the_most_probable_symbols():
     logits = model.forward(source, shifted(target))
     expected = [np.mean(logits[:, t].argmax(-1) == target[:, t]) for t in range(4)]
     assert position_right(model, 3, 1, n=20).tolist() == pytest.approx(expected)
+
+
+def test_the_control_shows_some_units_and_has_their_gradient():
+    """The decoder starts from the shown ones alone; finite differences agree through the rest."""
+    encoder = type("ThreeShown", (FirstUnitsGRU,), {"shown": 3})
+    model = EncoderDecoder(SYMBOLS, SYMBOLS, 4, 6, None, 0, np.float64, encoder=encoder)
+    source, target = pairs(np.random.default_rng(0), 3, 2, 4)
+    *_, start = model.encode(source)
+    assert start[:, :3].all() and not start[:, 3:].any()
+    model.loss(source, target)
+    gradient = model.backward()["encoder.Wh"]
+    assert gradient[3:].any()
+    numerical = grad_check(lambda _: model.loss(source, target), model.parameters["encoder.Wh"])
+    np.testing.assert_allclose(gradient, numerical, atol=1e-8)

@@ -96,10 +96,11 @@ def packed(variable: str, value) -> str:
     text = re.sub(
         "'[^']*'|\"[^\"]*\"", lambda m: m[0].replace(" ", "\0"), f"{variable} = {value!r}"
     )
+    text += "  # fmt: skip".replace(" ", "\0")  # stays with the last number
     lines = textwrap.wrap(text, 96, subsequent_indent="    ", break_long_words=False)
     source = "\n".join(lines).replace("\0", " ")
     assert ast.literal_eval(source.partition(" = ")[2]) == value
-    return source + "  # fmt: skip"
+    return source
 
 
 def as_table(name: str) -> str:
