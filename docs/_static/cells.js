@@ -164,13 +164,15 @@ class Cell {
     const label = document.createElement("label");
     const input = document.createElement("input");
     Object.assign(input, { type: "range", min: -3, max: 3, step: 0.05, value: this.given[key] });
-    const told = document.createElement("output");
+    input.ariaLabel = key;
+    const output = document.createElement("output");
+    output.ariaLive = "off"; // all gradients change at once: only that of this slider is read out
     input.addEventListener("input", () => {
       this.given[key] = Number(input.value);
       this.draw();
     });
-    label.append(`${key} `, input, told);
-    (this.outputs ??= {})[key] = told;
+    label.append(`${key} `, input, output);
+    (this.sliders ??= {})[key] = { input, output };
     return label;
   }
 
@@ -206,9 +208,10 @@ class Cell {
       told.push(`${key} ${number(values[key])}, gradient ${number(gradients[key])}`);
     }
     this.drawing.setAttribute("aria-label", told.join("; "));
-    for (const [key, output] of Object.entries(this.outputs)) {
-      const gradient = key in gradients ? `, ∂ ${number(gradients[key])}` : "";
-      output.value = number(this.given[key]) + gradient;
+    for (const [key, { input, output }] of Object.entries(this.sliders)) {
+      const gradient = key in gradients ? number(gradients[key]) : null;
+      output.value = number(this.given[key]) + (gradient ? `, ∂ ${gradient}` : "");
+      input.ariaValueText = number(this.given[key]) + (gradient ? `, gradient ${gradient}` : "");
     }
   }
 }
