@@ -636,6 +636,13 @@ def test_points_that_cannot_be_meant(tmp_path, row, word):
         grade.read_prose(points, said_for("Q"), {"ada"})
 
 
+def test_two_lines_for_one_student_are_refused(tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("submission,Question 1\nada,4\n\neve,1\nada ,5\n", encoding="utf-8")
+    with pytest.raises(InputError, match="one line for 'ada', got lines 2 and 5"):
+        grade.read_prose(points, said_for("Q"), {"ada", "eve"})
+
+
 def test_two_submissions_of_one_name_are_refused_before_anything_is_graded(tmp_path):
     paths = [made(tmp_path / folder, "same") for folder in "ab"]
     with pytest.raises(InputError, match="same name"):
