@@ -3,12 +3,17 @@
 The language model's are in grade_submissions.py, which takes longer.
 """
 
+import contextlib
 import csv
 import json
 import os
 import re
+import shutil
+import signal
 import stat
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 from dataclasses import replace
@@ -180,7 +185,8 @@ MADE = {
     "big-file": (in_forward("open('x', 'wb').write(bytes(2**28))"), 5, "File too large"),
     "kills": (
         in_forward(
-            "import os\ntry: os.kill(-1, 9)\nexcept OSError: pass\nos.kill(os.getppid(), 9)"
+            "import os\nfor process in (-1, os.getppid()):\n"
+            "    try: os.kill(process, 9)\n    except OSError: pass"
         ),
         10,
         "",
@@ -725,6 +731,58 @@ def test_without_its_time_the_notebook_is_not_said_to_be_at_fault():
     assert {t.said for t in tests if "Model" in t.name} == {
         "the 1e-06 seconds for the whole submission were used up"
     }
+
+
+ENDLESS = """
+import sys
+from blg561.assignment import sandbox, settings
+
+if sys.argv[1] == "without namespaces":
+    sandbox.namespaces = tuple
+code = "import ctypes; ctypes.CDLL(None).prctl(1, 0); open('begun', 'w')\\nwhile True: pass"
+files = {"blg561/layer/recurrent_layers.py": code.encode()}
+box = sandbox.Sandbox(files, settings.load()["limits"])
+print(box.folder, flush=True)
+box.start()
+box.ask("run_layer", 60, parameters=[], inputs=[], upstream=[])
+"""
+
+
+def processes_of(folder: str) -> list[str]:
+    """The processes that have the folder in their command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in path.read_bytes():
+                found.append(path.parent.name)
+    return found
+
+
+def wait_for(condition, seconds: float = 20):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert condition()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are listed in /proc")
+@pytest.mark.parametrize("how", ["with namespaces", "without namespaces"])
+def test_a_grader_that_is_killed_leaves_no_process_behind(how):
+    """Not even of code that computes without end and wants to outlive its parent."""
+    program = [sys.executable, "-c", ENDLESS, how]
+    grader = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+    folder = grader.stdout.readline().strip()
+    try:
+        wait_for(lambda: Path(folder, "home/begun").exists())
+        assert processes_of(folder)
+        grader.kill()
+        wait_for(lambda: not processes_of(folder))
+    finally:
+        grader.kill()
+        grader.communicate()
+        for process in processes_of(folder):
+            os.kill(int(process), signal.SIGKILL)
+        shutil.rmtree(folder)
 
 
 def test_an_answer_of_another_form_costs_its_own_points_alone():
