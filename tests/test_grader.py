@@ -3,12 +3,18 @@
 The language model's are in grade_submissions.py, which takes longer.
 """
 
+import contextlib
 import csv
 import json
 import os
 import re
+import shutil
+import signal
 import stat
 import struct
+import subprocess
+import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +22,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
 import pytest
-from made_submissions import LAYERS, changed, submission
+from made_submissions import LAYERS, changed, notebook, submission
 
 from blg561.assignment import autograder, grade, handout, layers, report, settings
 from blg561.assignment.language_model import (
@@ -32,6 +38,7 @@ from blg561.assignment.language_model import (
     judge_model,
     words_of,
 )
+from blg561.assignment.language_model import grade as grade_language_model
 from blg561.assignment.report import Graded
 from blg561.assignment.sandbox import Sandbox, namespaces
 from blg561.assignment.scores import Mark
@@ -178,7 +185,8 @@ MADE = {
     "big-file": (in_forward("open('x', 'wb').write(bytes(2**28))"), 5, "File too large"),
     "kills": (
         in_forward(
-            "import os\ntry: os.kill(-1, 9)\nexcept OSError: pass\nos.kill(os.getppid(), 9)"
+            "import os\nfor process in (-1, os.getppid()):\n"
+            "    try: os.kill(process, 9)\n    except OSError: pass"
         ),
         10,
         "",
@@ -634,6 +642,13 @@ def test_points_that_cannot_be_meant(tmp_path, row, word):
         grade.read_prose(points, said_for("Q"), {"ada"})
 
 
+def test_two_lines_for_one_student_are_refused(tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("submission,Question 1\nada,4\n\neve,1\nada ,5\n", encoding="utf-8")
+    with pytest.raises(InputError, match="one line for 'ada', got lines 2 and 5"):
+        grade.read_prose(points, said_for("Q"), {"ada", "eve"})
+
+
 def test_two_submissions_of_one_name_are_refused_before_anything_is_graded(tmp_path):
     paths = [made(tmp_path / folder, "same") for folder in "ab"]
     with pytest.raises(InputError, match="same name"):
@@ -687,6 +702,87 @@ def test_a_process_that_does_not_begin_costs_no_points_in_silence(tmp_path, monk
     monkeypatch.setattr("blg561.assignment.sandbox.namespaces", lambda: ("false",))
     one = one_of(made(tmp_path, "ada"), "RNN")
     assert "the grader failed" in one.flags[0] and "NotStarted" in one.flags[0]
+
+
+def test_a_submission_that_is_slow_everywhere_is_ended_and_keeps_what_was_reached(tmp_path):
+    said = said_for("RNN", "LSTM", "Q")
+    said["limits"]["seconds_for_a_submission"] = 2
+    sleeps = in_forward("import time; time.sleep(0.9)")
+    paths = [made(tmp_path, "slow", sleeps), made(tmp_path, "b")]
+    (paths[0] / "LanguageModelling.ipynb").write_text(
+        json.dumps(notebook({}, ("An answer.",))), "utf-8"
+    )
+    start = time.monotonic()
+    b, slow = grade.grade_all(paths, tmp_path / "out", said, seed=7)
+    assert time.monotonic() - start < 10
+    told = "\n".join(f"{t.score:.2f} {t.name}: {t.said}" for t in slow.tests)
+    assert (slow.of_part("RNN"), slow.of_part("LSTM")) == (5, 0), told
+    assert "2 seconds for the whole submission were used up" in told
+    assert all("used up" in t.said or "once" in t.said for t in slow.tests if t.part == "LSTM")
+    assert slow.answers == {"Question 1": "An answer."} and not slow.flags
+    assert (b.of_part("RNN"), b.of_part("LSTM")) == (10, 15)
+
+
+def test_without_its_time_the_notebook_is_not_said_to_be_at_fault():
+    said = settings.load()
+    said["limits"]["seconds_for_a_submission"] = 1e-6
+    with Sandbox({}, said["limits"]) as box:
+        tests = grade_language_model(box, said, 3, {"LanguageModelling.ipynb": b"{}"}, "").tests
+    assert {t.said for t in tests if "Model" in t.name} == {
+        "the 1e-06 seconds for the whole submission were used up"
+    }
+
+
+ENDLESS = """
+import sys
+from blg561.assignment import sandbox, settings
+
+if sys.argv[1] == "without namespaces":
+    sandbox.namespaces = tuple
+code = "import ctypes; ctypes.CDLL(None).prctl(1, 0); open('begun', 'w')\\nwhile True: pass"
+files = {"blg561/layer/recurrent_layers.py": code.encode()}
+box = sandbox.Sandbox(files, settings.load()["limits"])
+print(box.folder, flush=True)
+box.start()
+box.ask("run_layer", 60, parameters=[], inputs=[], upstream=[])
+"""
+
+
+def processes_of(folder: str) -> list[str]:
+    """The processes that have the folder in their command."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in path.read_bytes():
+                found.append(path.parent.name)
+    return found
+
+
+def wait_for(condition, seconds: float = 20):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert condition()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are listed in /proc")
+@pytest.mark.parametrize("how", ["with namespaces", "without namespaces"])
+def test_a_grader_that_is_killed_leaves_no_process_behind(how):
+    """Not even of code that computes without end and wants to outlive its parent."""
+    program = [sys.executable, "-c", ENDLESS, how]
+    grader = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+    folder = grader.stdout.readline().strip()
+    try:
+        wait_for(lambda: Path(folder, "home/begun").exists())
+        assert processes_of(folder)
+        grader.kill()
+        wait_for(lambda: not processes_of(folder))
+    finally:
+        grader.kill()
+        grader.communicate()
+        for process in processes_of(folder):
+            os.kill(int(process), signal.SIGKILL)
+        shutil.rmtree(folder)
 
 
 def test_an_answer_of_another_form_costs_its_own_points_alone():

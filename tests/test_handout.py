@@ -11,6 +11,7 @@ import pytest
 from made_submissions import LAYERS
 
 from blg561.assignment import hand_in, handout, settings
+from blg561.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,16 @@ def test_the_points_are_the_assignments():
     said = settings.load()
     totals = {part: sum(points.values()) for part, points in said["points"].items()}
     assert totals == {"RNN": 10, "LSTM": 15, "GRU": 15, "LM": 45, "Q": 15}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "true", '"10"'])
+def test_a_limit_is_a_number_above_0(tmp_path, value):
+    text = settings.DEFAULT.read_text(encoding="utf-8")
+    ours = tmp_path / "assignment.toml"
+    name = "seconds_for_a_submission"
+    ours.write_text(re.sub(rf"{name} = \d+", f"{name} = {value}", text), encoding="utf-8")
+    with pytest.raises(InputError, match=name):
+        settings.load(ours)
 
 
 def test_a_part_that_is_not_asked_is_not_handed_out(tmp_path):

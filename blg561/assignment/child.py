@@ -1,6 +1,7 @@
 """The process that a submission runs in: gives its powers up, then computes what it is asked.
 
-The grader copies this file beside the submission and starts it. It knows no answer: it gets inputs,
+The grader copies this file beside the submission and starts it. What it starts as stays behind and
+watches; a process of its own computes. It knows no answer: it gets inputs,
 calls the submission, and sends what came out. Nothing that it says is believed: what is right is
 computed, and compared, in the grader's process.
 """
@@ -12,10 +13,13 @@ import json
 import os
 import pickle
 import resource
+import select
+import signal
 import socket
 import struct
 import sys
 import sysconfig
+import threading
 import traceback
 import types
 from pathlib import Path
@@ -163,6 +167,34 @@ def no_sockets() -> bool:
     libc = ctypes.CDLL(None)
     libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     return libc.prctl(SET_SECCOMP, MODE_FILTER, program, 0, 0) == 0
+
+
+# ------------------------------------------------------------------------------------------------
+# Watching
+# ------------------------------------------------------------------------------------------------
+
+
+def watch(child: int, line: int):
+    """End as the child does; and with all that it started, where the grader is there no more.
+
+    A grader that is killed can end nothing itself, and a submission that computes without end, or
+    means to, does not look. This process runs nothing of the submission. Where there is a process
+    namespace it is the first in it, and the system ends the others with it.
+    """
+    threading.Thread(target=end_with_the_grader, args=[line], daemon=True).start()
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
+
+
+def end_with_the_grader(line: int):
+    hung_up = select.poll()
+    hung_up.register(line, 0)  # 0: woken by nothing but the other end's being closed
+    hung_up.poll()
+    os.kill(0, signal.SIGKILL)
+    os._exit(1)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -586,6 +618,9 @@ DO = {function.__name__: function for function in DO}
 
 def main():
     said = json.loads(sys.argv[1])
+    child = os.fork()
+    if child:
+        watch(child, said["line"])
     line = socket.socket(fileno=said["line"])
     try:
         force = give_up(said)

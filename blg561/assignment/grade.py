@@ -176,15 +176,20 @@ def read_prose(path: Path, said: dict, names: set[str]) -> dict[str, dict[str, f
     questions = said["points"]["Q"]
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected a CSV of points: {error}") from error
-    points = {}
-    for number, row in enumerate(rows, start=2):
+    points, line_of = {}, {}
+    for number, row in rows:
         name = (row.get("submission") or "").strip()
         if name not in names:
             raise InputError(f"{path}, line {number}: {name!r} is none of the submissions")
-        points[name] = {}
+        if name in points:
+            raise InputError(
+                f"{path}: expected one line for {name!r}, got lines {line_of[name]} and {number}"
+            )
+        points[name], line_of[name] = {}, number
         for question, most in questions.items():
             text = (row.get(question) or "").strip()
             if not text:

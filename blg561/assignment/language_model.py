@@ -13,7 +13,7 @@ import time
 import numpy as np
 import torch
 
-from blg561.assignment.sandbox import Failed, Sandbox
+from blg561.assignment.sandbox import Failed, OutOfTime, Sandbox
 from blg561.assignment.scores import Mark
 from blg561.language_model.dataset import tokenize
 
@@ -55,6 +55,8 @@ class Judge:
         path = self.sandbox.handed_in("LanguageModelling.ipynb")
         try:
             told, _ = self.sandbox.ask("define", SLOW_START, path=path)
+        except OutOfTime:
+            raise
         except Failed as failed:
             self.undefined = f"the notebook's definitions do not run: {failed}"
             self.sandbox.stop()

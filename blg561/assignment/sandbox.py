@@ -6,6 +6,7 @@ import contextlib
 import functools
 import itertools
 import json
+import math
 import os
 import secrets
 import signal
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from blg561.assignment import handout, wire
@@ -29,6 +31,10 @@ class NotStarted(Exception):
 
 class Failed(Exception):
     """The submission's process gave no answer; the message says to a student what happened."""
+
+
+class OutOfTime(Failed):
+    """The time for the whole submission is over: nothing more of it is run."""
 
 
 @functools.cache
@@ -62,12 +68,14 @@ class Sandbox:
     """The folder of one submission, and one process at a time that runs in it.
 
     files: what was handed in, by the name in WANTED.
-    limits: `memory_gib` and the like, as in assignment.toml.
+    limits: `memory_gib` and the like, as in assignment.toml. The seconds for a submission begin
+        here.
     """
 
     def __init__(self, files: dict[str, bytes], limits: dict):
         self.limits, self.process, self.line = limits, None, None
         self.force: list[str] = []
+        self.deadline = time.monotonic() + limits["seconds_for_a_submission"]
         self.uid = FIRST_UID + 1 + next(NUMBERS) % UIDS if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="blg561-"))
         for path, text in handout.package()[0].items():
@@ -96,7 +104,11 @@ class Sandbox:
         return str(self.folder / "handed_in" / name)
 
     def start(self, torch: bool = False, libraries: tuple[str, ...] = ("numpy",)):
-        """torch: whether it is the language model's, which has every library; else `libraries`."""
+        """torch: whether it is the language model's, which has every library; else `libraries`.
+
+        Raises OutOfTime, and NotStarted where no process comes to be.
+        """
+        self.time_left()
         ours, theirs = socket.socketpair()
         said = {
             "line": theirs.fileno(),
@@ -106,7 +118,7 @@ class Sandbox:
             "torch": torch,
             "libraries": None if torch else libraries,
             "memory_gib": self.limits["memory_gib"],
-            "cpu_seconds": 600,
+            "cpu_seconds": math.ceil(self.limits["seconds_for_a_submission"]) + 1,
         }
         program = [sys.executable, "-I", "-B", str(self.folder / "child.py"), json.dumps(said)]
         home = str(self.folder / "home")
@@ -141,8 +153,24 @@ class Sandbox:
         """What `do` of child.py answers.
 
         Raises Failed where the submission raised, ended its process, took too long or answered with
-        something else; the next `ask` needs a new `start`.
+        something else; the next `ask` needs a new `start`. OutOfTime is one of these.
         """
+        try:
+            return self.ask_within(min(seconds, self.time_left()), do, arrays, said)
+        except Failed:
+            self.time_left()  # where that was the reason, it is named
+            raise
+
+    def time_left(self) -> float:
+        """Of the submission's seconds. Raises OutOfTime where none are left."""
+        left = self.deadline - time.monotonic()
+        if left > 0:
+            return left
+        self.stop()
+        seconds = self.limits["seconds_for_a_submission"]
+        raise OutOfTime(f"the {seconds:g} seconds for the whole submission were used up")
+
+    def ask_within(self, seconds: float, do: str, arrays: dict | None, said: dict):
         try:
             self.line.settimeout(seconds)
             wire.send(self.line, {"do": do, **said}, arrays)

@@ -40,6 +40,9 @@ def load(path: Path = DEFAULT) -> dict:
             raise InputError(
                 f"{path}: [points.{part}] must have {', '.join(asked['points'][part])}"
             )
+    for name in asked["limits"]:
+        if type(found["limits"].get(name)) not in (int, float) or found["limits"][name] <= 0:
+            raise InputError(f"{path}: expected a number above 0 for {name} in [limits]")
     if found["book"] not in found["thresholds"]:
         raise InputError(f"{path}: [thresholds] has no {found['book']}, which is the book")
     return found
