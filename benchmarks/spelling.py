@@ -274,7 +274,8 @@ def trials_table(rows: list[dict]) -> str:
             for row in rows
             if row["recipe"]["dropout"] == change["dropout"]
         }
-        lines.append(f"| {change['dropout']} | {percent([found[True]])} | {percent([found[False]])} |")
+        cells = change["dropout"], percent([found[True]]), percent([found[False]])
+        lines.append("| {} | {} | {} |".format(*cells))
     return "\n".join(lines)
 
 
