@@ -34,8 +34,9 @@ def used_seconds() -> float | None:
     path = Path("/proc/stat")
     if not path.exists():
         return None
-    user, nice, system, _idle, _waiting, *interrupts = map(int, path.read_text().split()[1:9])
-    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+    ticks = map(int, path.read_text(encoding="ascii").split()[1:9])
+    user, nice, system, _idle, _waiting, *taken = ticks
+    return (user + nice + system + sum(taken)) / os.sysconf("SC_CLK_TCK")
 
 
 def describe() -> dict:

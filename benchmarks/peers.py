@@ -14,6 +14,7 @@ Their settings are those that their own pages give:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -69,8 +70,7 @@ class AwdModel(LanguageModel):
         sizes = [embed_size, hidden_size, hidden_size, embed_size]
         self.arguments |= dict(hidden_size=hidden_size)
         self.layers = nn.ModuleList(
-            nn.LSTM(before, after, batch_first=True)
-            for before, after in zip(sizes, sizes[1:], strict=False)
+            nn.LSTM(before, after, batch_first=True) for before, after in pairwise(sizes)
         )
         self.heard = ()
 

@@ -31,7 +31,7 @@ from benchmarks.leaderboard import text
 from benchmarks.leaderboard.parts import describe
 from benchmarks.peers import PeerRecipe
 from blg561.language_model import experiment, training
-from blg561.language_model.recipes import LADDER, Recipe, find
+from blg561.language_model.recipes import Recipe, find
 
 BOOK = "pride_prejudice"
 TARGETS = 120, 100, 90
@@ -172,7 +172,7 @@ def keep(row: dict):
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: a line for each row."""
+    """Markdown: a line for each row, the seconds with the evaluations and, in brackets, without."""
     lines = [
         "| entry | precision | "
         + " | ".join(f"seconds to {target}" for target in TARGETS)
@@ -191,6 +191,33 @@ def table(rows: list[dict]) -> str:
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def quickest(rows: list[dict]) -> str:
+    """Who comes to each target first, beside what the peer needs for 120."""
+    peer = next((row for row in rows if row["name"] == peers.WORD_LANGUAGE_MODEL.name), None)
+    needed = peer and seconds_to(peer, TARGETS[0])
+    said = []
+    for target in TARGETS:
+        times = {row["name"]: found for row in rows if (found := seconds_to(row, target))}
+        if not times:
+            said.append(f"no entry comes to {target}")
+            continue
+        first = min(times, key=lambda name: times[name][1])
+        line = f"`{first}` is the first at {target}, after {times[first][1]:.1f} s"
+        if needed:
+            line += f" ({times[first][1] / needed[1]:.2f} of what the peer needs for {TARGETS[0]})"
+        said.append(line)
+    return "; ".join(said) + "."
+
+
+def report(rows: list[dict]) -> str:
+    """All that the page shows of these rows."""
+    missing = [name for name in ENTRIES if name not in {row["name"] for row in rows}]
+    parts = [table(rows), quickest(rows), conditions(rows)] if rows else []
+    if missing:
+        parts.append(f"Not run: {', '.join(missing)}.")
+    return "\n\n".join(parts)
 
 
 def conditions(rows: list[dict]) -> str:
@@ -232,7 +259,7 @@ def main():
         new.append(row | {"load_before_all": load})
         if not arguments.dry:
             keep(new[-1])
-    print(f"{table(new)}\n\n{conditions(new)}")
+    print(report(new))
 
 
 if __name__ == "__main__":
