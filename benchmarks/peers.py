@@ -4,11 +4,10 @@ Both read our tokens and our lexicon, in rows that continue, and are scored as o
 Their settings are those that their own pages give:
 
 - `word_language_model` of github.com/pytorch/examples, as it comes;
-- `awd-lstm-lm` of github.com/salesforce/awd-lstm-lm, its command for the Penn Treebank. Three
+- `awd-lstm-lm` of github.com/salesforce/awd-lstm-lm, its command for the Penn Treebank. Two
   things differ. Windows have 70 tokens each, where it draws their lengths around 70 and one in
-  twenty around 35. It would begin to average the weights once the validation loss has been no
-  lower for some epochs, which does not come about in the minutes that we give it. And the matrix
-  products are in bfloat16 where the processor has it, which makes it several times as quick.
+  twenty around 35. And it would begin to average the weights once the validation loss has been
+  no lower for some epochs, which does not come about in the minutes that we give it.
 """
 
 from __future__ import annotations
@@ -148,7 +147,6 @@ AWD_LSTM_LM = PeerRecipe(
     seed=141,
     epochs=500,
     weight_decay=1.2e-6,
-    precision="auto",
 )
 
 

@@ -20,7 +20,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -31,7 +31,7 @@ from benchmarks.leaderboard import text
 from benchmarks.leaderboard.parts import describe
 from benchmarks.peers import PeerRecipe
 from blg561.language_model import experiment, training
-from blg561.language_model.recipes import Recipe, find
+from blg561.language_model.recipes import LADDER, Recipe, find
 
 BOOK = "pride_prejudice"
 TARGETS = 120, 100, 90
@@ -52,13 +52,22 @@ class Entry:
         return self.recipe.name
 
 
+LSTM = find("lstm")
+ONE_EPOCH = replace(
+    LSTM, name="one_epoch", epochs=1, batch_size=10, dropout=0.15, average_decay=0.97
+)
+TWO_LAYERS = replace(
+    LADDER["averaged"], name="two_layers", epochs=20, sampled_words=1500, average_decay=0.997
+)
 ENTRIES = {
     entry.name: entry
     for entry in (
         Entry("`word_language_model`, as it comes", peers.WORD_LANGUAGE_MODEL),
         Entry("`word_language_model` in bfloat16", peers.WORD_LANGUAGE_MODEL_AUTO),
         Entry("`awd-lstm-lm`, its recipe for PTB", peers.AWD_LSTM_LM),
-        Entry("LSTM of lesson 4", find("lstm")),
+        Entry("LSTM of lesson 4", LSTM),
+        Entry("the same, one epoch of small batches, averaged", ONE_EPOCH),
+        Entry("best LSTM of lesson 5 in fewer epochs, sampled softmax", TWO_LAYERS),
     )
 }
 
