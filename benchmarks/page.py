@@ -48,7 +48,7 @@ def page() -> str:
         leaderboard=table.table(rows),
         three_books=table.table(three_books, THREE_BOOKS),
         three_books_minutes=round(sum(row["seconds"] for row in three_books) / 60),
-        three_books_bootstrap=bootstrap.markdown_three_books(results.read("three_books_bootstrap")),
+        three_books_bootstrap=bootstrap.markdown(results.read("three_books_bootstrap")),
         draws=f"{pages['draws']:,}",
         block=pages["block"],
         bootstrap=bootstrap.markdown(pages),
