@@ -135,3 +135,12 @@ def test_a_share_counts_only_with_all_networks_and_seeds():
     assert recurrence.complete_shares({"amounts": rows}) == [0.25]
     del rows["lstm"][recurrence.amount(0.25, 2)]
     assert recurrence.complete_shares({"amounts": rows}) == []
+
+
+def test_a_share_has_the_number_of_epochs_that_was_better_on_the_first_half(found, monkeypatch):
+    monkeypatch.setattr(recurrence, "chosen", lambda *_: replace(ASSIGNMENT["lstm"], epochs=8))
+    scores = {8: 80.0, 16: 90.0}
+    monkeypatch.setattr(recurrence, "measure", lambda r, share: {"first_half": scores[r.epochs]})
+    assert recurrence.for_the_share(found, "lstm", 0.25).epochs == 8
+    scores |= {11: 70.0}
+    assert recurrence.for_the_share(found, "lstm", 0.5).epochs == 11
