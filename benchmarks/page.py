@@ -10,7 +10,7 @@ import string
 from pathlib import Path
 from statistics import mean
 
-from benchmarks import language_model, race, results, seeds, spelling
+from benchmarks import language_model, race, recurrence, results, seeds, spelling
 from benchmarks.leaderboard import bootstrap, spread, table
 from benchmarks.leaderboard.rows import OWN_BOOK, ROWS, THREE_BOOKS
 from blg561.language_model.books import CATALOGUE
@@ -52,6 +52,7 @@ def page() -> str:
         draws=f"{pages['draws']:,}",
         block=pages["block"],
         bootstrap=bootstrap.markdown(pages),
+        recurrence=recurrence.table(results.read("recurrence")),
         spelling=spelling.table(spoken),
         spelling_words=f"{spoken[0]['test']['words']:,}",
         spelling_epochs=spoken[0]["recipe"]["epochs"],

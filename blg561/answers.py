@@ -609,4 +609,14 @@ QUESTIONS: dict[str, Question] = {
             (np.array([0.0, 0.0]),),
         ),
     ),
+    "08.7": Question(
+        expected=(2048, 193_536),
+        hint="An LSTM carries two vectors, a transformer block two for every word of its window.",
+        items=("LSTM", "transformer"),
+    ),
+    "08.8": Question(
+        expected="b",
+        hint="What was held equal, and what was not varied at all?",
+        choices="abcd",
+    ),
 }

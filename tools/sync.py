@@ -5,7 +5,7 @@
   file, and nothing of the package is imported.
 - A code cell with the tag `results:NAME` shows what results/NAME.json holds, as `NAME = …` in
   capitals, on full lines where it is long. Of the leaderboard it shows the perplexities alone, as
-  `MEASURED = …`.
+  `MEASURED = …`, of recurrence what its script's `summary` says.
 - A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book, one with
   `table:spelling`, `table:spelling_lengths` or `table:spelling_beams` what results/spelling.json
   says of all words, by their length, and by the width of the beam.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import nbformat
 
-from benchmarks import results, spelling
+from benchmarks import recurrence, results, spelling
 from benchmarks.leaderboard import table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,6 +87,8 @@ def as_code(name: str) -> str:
         raise LookupError(f"results:{name}: there is no results/{name}.json")
     if name == "leaderboard":
         value, variable = table.perplexities(value), "MEASURED"
+    if name == "recurrence":
+        value = recurrence.summary(value)
     text = formatted(f"{variable} = {value!r}")
     return text if text.count("\n") <= LONGEST else packed(variable, value)
 
