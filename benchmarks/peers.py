@@ -104,7 +104,10 @@ class PenalizedLoss(nn.CrossEntropyLoss):
         if not self.model.training:
             return loss
         raw, dropped = (hidden.float() for hidden in self.model.heard)
-        return loss + 2 * dropped.square().mean() + raw.diff(dim=1).square().mean()
+        change = raw.diff(dim=1)
+        # the last window of the rows may be of one word, and then nothing changes in it
+        penalty = change.square().mean() if change.numel() else 0.0
+        return loss + 2 * dropped.square().mean() + penalty
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,17 @@ def test_a_peer_reads_on_from_its_state_and_is_scored_without_its_penalties(reci
         assert losses[0] == losses[1]
 
 
+def test_a_window_of_one_word_has_no_change_to_be_penalized():
+    """The rows of *Pride and Prejudice* end with one: a mean over no steps would be NaN."""
+    model = peers.build_model(peers.AWD_LSTM_LM, 20).train()
+    x = torch.arange(3)[:, None]
+    logits, _ = model(x, model.initialize(3))
+    loss = peers.PenalizedLoss(model)(logits[:, 0], x[:, 0])
+    raw, dropped = model.heard
+    expected = functional.cross_entropy(logits[:, 0], x[:, 0]) + 2 * dropped.square().mean()
+    torch.testing.assert_close(loss, expected)
+
+
 def test_awd_lstm_lm_has_as_many_weights_as_its_authors_say():
     """24 million on the 10,000 words of the Penn Treebank (Merity et al. 2018, table 1)."""
     model = peers.build_model(peers.AWD_LSTM_LM, 10_000)
