@@ -327,6 +327,9 @@ FAULTS = [
           "for begin in range(0, length, self.seq_length):",
           "for begin in range(0, length - self.seq_length + 1, self.seq_length):"),
     Fault(DATASET, "the tokens left over are dropped", "        if longer:\n", "        if False:\n"),
+    Fault(DATASET, "a word outside the lexicon counts as the last one in it",
+          "self.data_idx.get(word, outside)", "self.data_idx.get(word, outside - 1)"),
+    Fault(DATASET, "two texts without a mark between them", "            read.append(outside)\n", ""),
     Fault(DATASET, "an unknown word counts as the last known one", "data[data < unknown]",
           "data.clamp(max=unknown - 1)"),
     # models
@@ -495,6 +498,9 @@ FAULTS = [
           "torch.manual_seed(0)"),
     Fault(EXPERIMENT, "the bias does not start at the unigram model",
           "    model.initialize_output_bias(trainset.counts())\n", ""),
+    Fault(EXPERIMENT, "a training before is forgotten", "if recipe.first is not None:", "if False:"),
+    Fault(EXPERIMENT, "the training before has a seed of its own",
+          "first = replace(recipe.first, seed=recipe.seed)", "first = recipe.first"),
     Fault(EXPERIMENT, "no averaging", "average_decay=recipe.average_decay,", "average_decay=None,"),
     # generation and scores
     Fault(GENERATION, "top-p with > for >=", "reached_before >= top_p", "reached_before > top_p"),
