@@ -21,7 +21,7 @@ from benchmarks.leaderboard.parts import (
     UniformPart,
     UnseenPart,
 )
-from blg561.language_model.recipes import LADDER, THREE_BOOKS, Recipe, find
+from blg561.language_model.recipes import LADDER, OTHERS_FIRST, Recipe, find
 
 SEEDS = (0, 1, 2)
 BOOKS = "pride_prejudice", "tale_of_two_cities", "the_brothers_karamazov"
@@ -171,8 +171,8 @@ def pooled_rows(book: str) -> Iterator[Row]:
         both = f"{title}, counts of three books and of this one, both going on"
         yield Row(book, "all_pooled_online", both, ((*adapted, *counts),))
     if book in READ_LAST:
-        yield single(book, THREE_BOOKS)
-        networks = [DynamicPart(replace(THREE_BOOKS, seed=seed)) for seed in SEEDS]
+        yield single(book, OTHERS_FIRST)
+        networks = [DynamicPart(replace(OTHERS_FIRST, seed=seed)) for seed in SEEDS]
         adapted = [(network, CachePart(network, theta=(0.8,))) for network in networks]
         title = "all together, one network, three books first, and both counts"
         yield Row(book, "all_three_books", title, tuple((*parts, *counts) for parts in adapted))

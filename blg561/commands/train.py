@@ -23,7 +23,7 @@ from blg561.language_model import books, recipes
 
 RECIPES_HELP = (
     f"{', '.join(recipes.ASSIGNMENT)} (lesson 4), a step of the ladder of lesson 5: "
-    f"{', '.join(recipes.LADDER)}, or {recipes.THREE_BOOKS.name}, which reads the other books of "
+    f"{', '.join(recipes.LADDER)}, or {recipes.OTHERS_FIRST.name}, which reads the other books of "
     "the three first (default: %(default)s)"
 )
 

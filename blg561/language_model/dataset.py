@@ -107,7 +107,7 @@ class Dataset(torch.utils.data.Dataset):
         return other
 
     def after(self, paths: Iterable) -> Dataset:
-        """This part after the texts at `paths`, each with OTHER after it, in this lexicon and OTHER.
+        """The texts at `paths`, each with OTHER at its end, and then this part; in its words and OTHER.
 
         OTHER stands for every word that is not in the lexicon. To leave such a word out would make
         neighbours of the two beside it, which the author did not write; so would two texts with

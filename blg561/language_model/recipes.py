@@ -148,7 +148,7 @@ LADDER = climb(FIRST, CHANGES)
 
 # Three times as much text, of which two thirds are another author's: less dropout, and words that
 # the book has may come in neighbourhoods that it has not.
-THREE_BOOKS = replace(
+OTHERS_FIRST = replace(
     LADDER["averaged"],
     name="three_books",
     learning_rate=10.0,
@@ -168,7 +168,7 @@ THREE_BOOKS = replace(
         embedding_dropout=0.05,
     ),
 )
-RECIPES = ASSIGNMENT | LADDER | by_name(THREE_BOOKS)
+RECIPES = ASSIGNMENT | LADDER | by_name(OTHERS_FIRST)
 
 
 def find(name: str) -> Recipe:
