@@ -107,9 +107,9 @@ class Dataset(torch.utils.data.Dataset):
         return other
 
     def after(self, paths: Iterable) -> Dataset:
-        """The texts at `paths`, each with OTHER at its end, and then this part; in its words and OTHER.
+        """The texts at `paths`, each with OTHER at its end, and then this part.
 
-        OTHER stands for every word that is not in the lexicon. To leave such a word out would make
+        The lexicon is that of this part and OTHER, which stands for every word that is not in the lexicon. To leave such a word out would make
         neighbours of the two beside it, which the author did not write; so would two texts with
         nothing between them.
 
