@@ -109,9 +109,9 @@ class Dataset(torch.utils.data.Dataset):
     def after(self, paths: Iterable) -> Dataset:
         """The texts at `paths`, each with OTHER at its end, and then this part.
 
-        The lexicon is that of this part and OTHER, which stands for every word that is not in the lexicon. To leave such a word out would make
-        neighbours of the two beside it, which the author did not write; so would two texts with
-        nothing between them.
+        The lexicon is that of this part and OTHER, which stands for every word that is not in it.
+        To leave such a word out would make neighbours of the two beside it, which the author did
+        not write; so would two texts with nothing between them.
 
         Raises BookError as the class does.
         """
