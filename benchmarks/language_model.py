@@ -16,53 +16,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import torch
-from torch import nn
-from torch.utils.data import DataLoader
 
-from benchmarks import results
+from benchmarks import machine, peers, results
 from blg561.language_model import books, checkpoints, experiment, recipes, training
-from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 
 MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes there, KiB elsewhere
 SYSTEMS = {"ours": "our LSTM recipe", "peer": "word_language_model"}
-
-
-class PeerModel(nn.Module):
-    """The LSTM of word_language_model: two layers of 200, weights not tied, dropout 0.2.
-
-    Dropout is the usual one, a new mask at every time step: on the embedding's output, between
-    the layers and before the output layer.
-    """
-
-    def __init__(self, ntoken: int, size=200, layers=2, dropout=0.2):
-        super().__init__()
-        self.arguments = {"ntoken": ntoken, "size": size, "layers": layers, "dropout": dropout}
-        self.embedding = nn.Embedding(ntoken, size)
-        self.lstm = nn.LSTM(size, size, layers, dropout=dropout)
-        self.output = nn.Linear(size, ntoken)
-        self.dropout = nn.Dropout(dropout)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        nn.init.uniform_(self.output.weight, -0.1, 0.1)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, x, state):
-        """Words x (N, T) → logits (N, T, V); in between time comes first, as in the example."""
-        hidden, state = self.lstm(self.dropout(self.embedding(x.t())), state)
-        return self.output(self.dropout(hidden).transpose(0, 1)), state
-
-    def initialize(self, batch_size: int):
-        zero = self.output.weight.new_zeros(self.lstm.num_layers, batch_size, self.lstm.hidden_size)
-        return zero, zero.clone()
 
 
 def train_ours(path: Path, folder: str) -> tuple[dict, str]:
@@ -73,32 +41,10 @@ def train_ours(path: Path, folder: str) -> tuple[dict, str]:
 
 
 def train_peer(path: Path, folder: str, epochs: int) -> tuple[dict, str]:
-    """SGD at 20 with the gradient clipped to 0.25, batches of 20 rows of 35 tokens, in float32.
-
-    The learning rate is divided by 4 after each epoch that is not the best so far.
-    """
-    torch.manual_seed(1111)
-    trainset = Dataset(35, path)
-    validset = Dataset(35, path, train=False)
-    model = PeerModel(len(trainset.unique_data))
-    optimizer = torch.optim.SGD(model.parameters(), lr=20)
-    log = training.train(
-        DataLoader(trainset, batch_sampler=ContinuingRows(trainset, 20)),
-        evaluation_loader(validset),
-        model,
-        optimizer,
-        nn.CrossEntropyLoss(),
-        nepoch=epochs,
-        grad_clip=True,
-        clip_val=0.25,
-        scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=0.25, patience=0, threshold=0
-        ),
-        model_name="peer",
-        folder=folder,
-        precision="float32",
-    )
-    return log, "peer.pt"
+    """The same for the peer, with that many epochs."""
+    recipe = replace(peers.WORD_LANGUAGE_MODEL, epochs=epochs)
+    log = peers.run(recipe, *experiment.build_datasets(recipe, path), folder=folder)
+    return log, f"{recipe.name}.pt"
 
 
 def peak_memory() -> float:
@@ -140,16 +86,6 @@ def measure(system: str, path: Path, epochs: int, threads: int) -> dict:
         "evaluation_seconds": evaluation_seconds,
         "peak_memory_mib": peak,
     }
-
-
-def measure_apart(*arguments) -> dict:
-    """`measure` in a new process.
-
-    Linux counts what the parent holds when it starts the child into the child's peak memory. It
-    adds nothing here: this process has loaded PyTorch and no more, as the child does anyway.
-    """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, *arguments).result()
 
 
 def summarize(run: dict, target: float) -> dict:
@@ -234,7 +170,9 @@ def main():
         parser.error(f"{book.title} has no target of its own: choose one with --target")
 
     path = books.find(book.key)
-    runs = [measure_apart(name, path, arguments.epochs, arguments.threads) for name in SYSTEMS]
+    runs = [
+        machine.apart(measure, name, path, arguments.epochs, arguments.threads) for name in SYSTEMS
+    ]
     if arguments.write:
         measured = {"book": book.key, "target": target, "threads": arguments.threads}
         measured |= {"torch": torch.__version__, "runs": runs}

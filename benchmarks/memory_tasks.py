@@ -1,6 +1,6 @@
 """The memory tasks of lessons 02 and 03, with every network at its own best learning rate.
 
-    python -m benchmarks.memory_tasks  # half an hour of one core; goes on where it stopped
+    python -m benchmarks.memory_tasks  # a quarter of an hour of one core; goes on where it stopped
 
 A network reads 40 symbols (or fewer) and names a letter at the end. "first of T": all symbols are
 letters, one of four, and the first is asked for (lesson 02). "kept": a letter of eight, then

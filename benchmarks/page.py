@@ -1,4 +1,4 @@
-"""Write results/README.md, and the table of README.md, from the files in results/.
+"""Write results/README.md, and the tables of README.md and docs/race.md, from results/.
 
 python -m benchmarks.page
 """
@@ -10,13 +10,14 @@ import string
 from pathlib import Path
 from statistics import mean
 
-from benchmarks import language_model, results, seeds, spelling
+from benchmarks import language_model, race, results, seeds, spelling
 from benchmarks.leaderboard import bootstrap, spread, table
 from benchmarks.leaderboard.rows import OWN_BOOK, ROWS, THREE_BOOKS
 from blg561.language_model.books import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, README = ROOT / "results" / "README.md", ROOT / "README.md"
+RACE = ROOT / "docs" / "race.md"
 TEMPLATE = Path(__file__).with_suffix(".md")
 MARKED = re.compile("(?<=<!-- python -m benchmarks.page -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
 BOOK = "pride_prejudice"
@@ -57,6 +58,7 @@ def page() -> str:
         spelling_precision=spoken[0]["precision"],
         spelling_loss_with=spelling.last_loss(spoken, "attention"),
         spelling_loss_without=spelling.last_loss(spoken, "fixed_vector"),
+        spelling_trials=spelling.trials_table(results.read("spelling_trials")),
         spelling_differences=spelling.differences(spoken),
         spelling_lengths=spelling.lengths_table(spoken),
         spelling_curves=spelling.curves_table(spoken),
@@ -84,12 +86,13 @@ def short_table() -> str:
 
 def write():
     PAGE.write_text(page(), encoding="utf-8")
-    README.write_text(in_readme(short_table()), encoding="utf-8")
+    README.write_text(within(README, short_table()), encoding="utf-8")
+    RACE.write_text(within(RACE, race.report(race.read())), encoding="utf-8")
 
 
-def in_readme(text: str) -> str:
-    """README.md with `text` where its table is."""
-    return MARKED.sub(lambda _: text, README.read_text(encoding="utf-8"))
+def within(path: Path, text: str) -> str:
+    """The page at `path` with `text` where its table is."""
+    return MARKED.sub(lambda _: text, path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python -m benchmarks.spelling             # trains what results/spelling.json does not have
     python -m benchmarks.spelling --write     # keeps each run there, and the network of the package
     python -m benchmarks.spelling --rates     # the trials that the learning rates are chosen by
+    python -m benchmarks.spelling --trials    # those that dropout is chosen by, likewise
 
 Both have the same sizes, the same epochs and the same rates tried. A run goes on where it was
 interrupted, after its last epoch (models/spelling/); --fresh runs again what the file has. All
@@ -40,6 +41,8 @@ FOLDER = Path("models/spelling")
 LENGTHS = ((1, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 28))
 WIDTHS = (1, 2, 4, 8)
 DRAWS = 1000
+# What was tried against learning the words by heart, by both networks and with seed 0.
+TRIALS = ({"dropout": 0.25}, {"dropout": 0.4})
 
 
 def interval(counts: np.ndarray, of: np.ndarray) -> list[float]:
@@ -89,12 +92,14 @@ def from_bits(text: str, words: int) -> np.ndarray:
 
 
 def path_of(recipe: Recipe) -> Path:
+    """Of the checkpoint of a training: a trial of other settings has another."""
     name = "attention" if recipe.attention else "fixed_vector"
-    return FOLDER / f"{name}-{recipe.seed}.pt"
+    digest = hashlib.md5(repr(recipe).encode()).hexdigest()[:8]
+    return FOLDER / f"{name}-{recipe.seed}-{digest}.pt"
 
 
-def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, training.SpellingModel]:
-    """Carry out one training; the row that describes it, and the network as it is scored."""
+def carry_out(recipe: Recipe, parts: dict[str, data.Dictionary]):
+    """One training → the network as it is scored, the curve by epoch and its log."""
     curve_file = path_of(recipe).with_suffix(".json")
     curve = json.loads(curve_file.read_text(encoding="utf-8")) if curve_file.exists() else []
 
@@ -109,7 +114,12 @@ def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, traini
         print(path_of(recipe).stem, row, f"{log['seconds'][-1]:.0f} s", file=sys.stderr, flush=True)
 
     model, log = training.train(recipe, parts["train"], path_of(recipe), report)
-    model = checkpoints.rounded(model)
+    return checkpoints.rounded(model), curve, log
+
+
+def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, training.SpellingModel]:
+    """Carry out one training; the row that describes it, and the network."""
+    model, curve, log = carry_out(recipe, parts)
     scores = {part: training.evaluate(model, parts[part]) for part in ("validation", "test")}
     beams = {width: training.evaluate(model, parts["validation"], width) for width in WIDTHS[1:]}
     row = {
@@ -154,6 +164,24 @@ def rates(parts: dict[str, data.Dictionary]):
             scores = training.evaluate(model, few["validation"])
             print(f"{name}, rate {rate}: training loss {log['loss'][-1]:.3f}, ", end="")
             print(f"word error {scores.word_error_rate:.3f}", flush=True)
+
+
+def trials(parts: dict[str, data.Dictionary], write: bool):
+    """Every trial by each network, scored on the validation words; kept with `write`."""
+    rows = results.read("spelling_trials") or []
+    for change in TRIALS:
+        for recipe in RECIPES.values():
+            recipe = replace(recipe, **change)
+            if any(row["recipe"] == vars(recipe) for row in rows):
+                continue
+            model, curve, log = carry_out(recipe, parts)
+            scores = describe(training.evaluate(model, parts["validation"]))
+            seconds = round(sum(log["seconds"]), 1)
+            row = {"recipe": vars(recipe), "seconds": seconds, "curve": curve}
+            rows.append(row | {"validation": scores})
+            print(json.dumps(scores), flush=True)
+            if write:
+                results.write("spelling_trials", rows)
 
 
 def key(row: dict) -> tuple:
@@ -237,6 +265,20 @@ def curves_table(rows: list[dict]) -> str:
     return parts_table(rows, "epoch", epochs, lambda row, k: row["curve"][k]["word_error_rate"])
 
 
+def trials_table(rows: list[dict]) -> str:
+    """By the rate of dropout, validation words, seed 0."""
+    lines = ["| dropout | with attention | without |", "| --- | ---: | ---: |"]
+    for change in TRIALS:
+        found = {
+            row["recipe"]["attention"]: row["validation"]["word_error_rate"]
+            for row in rows
+            if row["recipe"]["dropout"] == change["dropout"]
+        }
+        cells = change["dropout"], percent([found[True]]), percent([found[False]])
+        lines.append("| {} | {} | {} |".format(*cells))
+    return "\n".join(lines)
+
+
 def differences(rows: list[dict]) -> str:
     """In words: for each seed that both have, how far attention is below its rival."""
     found = []
@@ -263,10 +305,13 @@ def main():
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--rates", action="store_true")
+    parser.add_argument("--trials", action="store_true")
     arguments = parser.parse_args()
     parts = data.split(data.cmu())
     if arguments.rates:
         return rates(parts)
+    if arguments.trials:
+        return trials(parts, arguments.write)
     stored = {} if arguments.fresh else {key(row): row for row in results.read("spelling") or []}
     for seed in SEEDS:
         for name in RECIPES:

@@ -278,6 +278,8 @@ def _compare_numbers(answer, expected, asked):
     except Exception:
         raise WrongKind(f"expected {wanted}, got {type(answer).__name__}") from None
     if numbers.dtype.kind not in "iuf" and numbers.dtype != expected.dtype:
+        if isinstance(answer, tuple | list) and expected.shape == (len(answer),):
+            return _compare_items(answer, tuple(expected), asked)  # says which are no numbers
         array = isinstance(answer, np.ndarray)
         came = numbers.dtype if array else type(answer).__name__
         raise WrongKind(f"expected {wanted}, got {came}")

@@ -230,6 +230,13 @@ def test_what_is_none_of_the_letters_is_told_so(told, answer, said):
         (3, np.zeros(4), "expected an array of shape (4,), got shape ()"),
         (np.zeros(4, complex), np.zeros(4), "expected an array of shape (4,), got complex128"),
         ([1, 3, 0], np.array([1, 1, 1]), "item 2: too large; item 3: too small"),
+        ([1, 1, None], np.array([1, 1, 1]), "item 3: not answered yet (2 of 3 right)"),
+        (
+            (1, "x", 3, None),
+            np.array([1, 1, 1, 1]),
+            "item 2: expected a number, got str; item 3: too large; item 4: not answered yet "
+            "(1 of 4 right)",
+        ),
         (
             [[1, 3]],
             np.array([[1, 1]]),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import page, results, seeds
+from benchmarks import page, race, results, seeds
 from benchmarks.leaderboard import bootstrap, table
 from benchmarks.leaderboard.parts import describe
 from benchmarks.leaderboard.rows import THREE_BOOKS
@@ -23,8 +23,12 @@ def test_the_page_is_that_of_the_results():
 
 def test_the_table_of_the_readme_is_that_of_the_results():
     readme = page.README.read_text(encoding="utf-8")
-    assert page.in_readme(page.short_table()) == readme
+    assert page.within(page.README, page.short_table()) == readme
     assert page.short_table() in readme
+
+
+def test_the_table_of_the_race_is_that_of_the_results():
+    assert race.report(race.read()) in page.RACE.read_text(encoding="utf-8")
 
 
 def test_the_seeds_are_those_of_todays_recipes():

@@ -42,6 +42,7 @@ SYMBOLS = re.compile(r"^\| sign \|.*\n(?:\|.*(?:\n|$))+", re.MULTILINE)  # a who
 ADDED = {"06_OpenTheBox": ("### Is it only a witness?", "hold_it_yourself.md")}
 PAGES = {
     "results": "results/README.md",
+    "race": "docs/race.md",
     "teaching": "docs/teaching.md",
     "contributing": "CONTRIBUTING.md",
 }

@@ -125,6 +125,20 @@ class DynamicPart(Part):
 
 
 @dataclass(frozen=True)
+class PlainStepsPart(Part):
+    """Dynamic evaluation by plain SGD, one rate for all weights; the best of several is chosen."""
+
+    cost: ClassVar[float] = 2e-7
+
+    recipe: Recipe | Provided
+    learning_rate: tuple[float, ...] = (0.25, 0.5, 1.0)
+    block: int = 20
+
+    def tried(self):
+        return [{"learning_rate": rate} for rate in self.learning_rate]
+
+
+@dataclass(frozen=True)
 class CachePart(Part):
     """What a cache on another part expects; that part itself has to be in the mixture beside it.
 

@@ -16,6 +16,7 @@ from benchmarks.leaderboard.parts import (
     OnlineNGramPart,
     OnlinePooledNGramPart,
     Part,
+    PlainStepsPart,
     PooledNGramPart,
     Provided,
     UniformPart,
@@ -115,6 +116,9 @@ def beyond(book: str) -> Iterator[Row]:
     yield on_top("with_kneser_ney", "Kneser-Ney 5-gram", lambda network: (network, NGramPart(5)))
     yield on_top("with_cache", "cache", lambda network: (network, CachePart(network)))
     yield on_top("dynamic", "dynamic evaluation", lambda network: (DynamicPart(network.recipe),))
+    plain = (PlainStepsPart(Provided(BEST.name)),)
+    title = "best network, plain SGD steps while it reads (seed 0, as shipped)"
+    yield Row(book, "plain_steps", title, (plain,))
     yield Row(book, "seeds", "best network, mixture of three seeds", (tuple(networks),))
 
 

@@ -26,6 +26,7 @@ from benchmarks.leaderboard.parts import (
     OnlineNGramPart,
     OnlinePooledNGramPart,
     Part,
+    PlainStepsPart,
     PooledNGramPart,
     UniformPart,
     UnseenPart,
@@ -104,6 +105,11 @@ def _(part: DynamicPart, book, learning_rate):
         networks.training_scale(part.recipe, book),
         part.epsilon,
     )
+
+
+@system.register
+def _(part: PlainStepsPart, book, learning_rate):
+    return DynamicEvaluation(networks.trained(part.recipe, book), learning_rate, part.block)
 
 
 @system.register
