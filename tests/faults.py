@@ -65,6 +65,7 @@ TESTS = {
     "assignment/child.py": "grader",
     "assignment/hand_in.py": "handout",
     "assignment/handout.py": "handout",
+    "checks.py": "checks",
     "commands/options.py": "command_line",
     "commands/train.py": "command_line",
     "commands/generate.py": "command_line",
@@ -470,6 +471,13 @@ FAULTS = [
           "return model, lexicon"),
     Fault(CHECKPOINTS, "checksums are not compared", "damaged = archive.testzip()",
           "damaged = None"),
+    # what is said to a reader's answer
+    Fault("checks.py", "letters without anything between them are not read",
+          "if text and set(text) <= set(choices):", "if False:"),
+    Fault("checks.py", "a list with a gap is called no array",
+          "if isinstance(answer, tuple | list) and expected.shape == (len(answer),):", "if False:"),
+    Fault("checks.py", "the second wrong answer gets the first hint",
+          "hints[min(tries[question], len(hints) - 1)]", "hints[0]"),
     # recipes and what carries them out
     Fault(RECIPES, "an unknown optimiser is accepted",
           "dict(cell=CELLS, optimizer=OPTIMIZERS).items()", "dict(cell=CELLS).items()"),
