@@ -48,7 +48,7 @@ def page() -> str:
         leaderboard=table.table(rows),
         three_books=table.table(three_books, THREE_BOOKS),
         three_books_minutes=round(sum(row["seconds"] for row in three_books) / 60),
-        three_books_bootstrap=bootstrap.markdown_three_books(results.read("three_books_bootstrap")),
+        three_books_bootstrap=bootstrap.markdown(results.read("three_books_bootstrap")),
         draws=f"{pages['draws']:,}",
         block=pages["block"],
         bootstrap=bootstrap.markdown(pages),
@@ -58,6 +58,9 @@ def page() -> str:
         spelling_precision=spoken[0]["precision"],
         spelling_loss_with=spelling.last_loss(spoken, "attention"),
         spelling_loss_without=spelling.last_loss(spoken, "fixed_vector"),
+        spelling_quick=spelling.percent(
+            [row["test"]["word_error_rate"] for row in results.read("spelling_quick")]
+        ),
         spelling_trials=spelling.trials_table(results.read("spelling_trials")),
         spelling_differences=spelling.differences(spoken),
         spelling_lengths=spelling.lengths_table(spoken),

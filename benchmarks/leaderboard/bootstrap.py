@@ -40,6 +40,8 @@ from blg561.language_model.books import CATALOGUE
 
 BOOK = "pride_prejudice"
 BLOCK, DRAWS, SEED = 500, 10_000, 0
+INTERVAL = "95 % interval over text"
+TEXTS = ("book", "system", "gain over")  # columns that hold no figures
 # each with the row that it is compared with
 ROWS = {
     "kneser_ney_5": "unigram",
@@ -155,52 +157,45 @@ def gain(nats: np.ndarray, other: np.ndarray) -> dict:
 
 
 def markdown(measured: dict) -> str:
+    """The table of either board: figures with their intervals, and what they are compared with."""
+    head, lines = (own_book_lines if "gains" in measured else three_books_lines)(measured)
+    rules = ["---" if name in TEXTS else "---:" for name in head]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rules, *lines])
+
+
+def own_book_lines(measured: dict) -> tuple[list[str], list[list[str]]]:
     titles = {row.name: row.plain_title for row in rows.ROWS if row.book == measured["book"]}
-    gains = {found["name"]: found for found in measured["gains"]}
-    lines = [
-        "| system | perplexity | 95 % interval over text | gain over | nats a word "
-        "| 95 % interval over text |",
-        "| --- | ---: | ---: | --- | ---: | ---: |",
+    gains = {found["name"]: [titles[found["over"]], *written(found)] for found in measured["gains"]}
+    head = ["system", "perplexity", INTERVAL, "gain over", "nats a word", INTERVAL]
+    return head, [
+        [titles[row["name"]], *written(row), *gains.get(row["name"], [""] * 3)]
+        for row in measured["rows"]
     ]
-    for row in measured["rows"]:
-        low, high = row["interval"]
-        cells = [titles[row["name"]], f"{row['perplexity']:.1f}", f"{low:.1f} to {high:.1f}"]
-        if row["name"] in gains:
-            found = gains[row["name"]]
-            low, high = found["interval"]
-            cells += [titles[found["over"]], f"{found['nats']:.3f}", f"{low:.3f} to {high:.3f}"]
-        else:
-            cells += ["", "", ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
-def markdown_three_books(measured: dict) -> str:
+def three_books_lines(measured: dict) -> tuple[list[str], list[list[str]]]:
     titles = {(row.book, row.name): row.title for row in rows.THREE_BOOKS.rows}
-    lines = [
-        "| book | system | perplexity | 95 % interval over text | without the other two "
-        "| 95 % interval over text | gain, nats a word | 95 % interval over text |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in measured["rows"]:
-        alone, gained = row["alone"], row["gain"]
-        cells = [
+    head = ["book", "system", "perplexity", INTERVAL, "without the other two", INTERVAL]
+    return [*head, "gain, nats a word", INTERVAL], [
+        [
             f"*{CATALOGUE[row['book']].title}*",
             titles[row["book"], row["name"]],
-            f"{row['perplexity']:.1f}",
-            "{:.1f} to {:.1f}".format(*row["interval"]),
-            f"{alone['perplexity']:.1f}",
-            "{:.1f} to {:.1f}".format(*alone["interval"]),
-            f"{gained['nats']:.3f}",
-            "{:.3f} to {:.3f}".format(*gained["interval"]),
+            *(cell for found in (row, row["alone"], row["gain"]) for cell in written(found)),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for row in measured["rows"]
+    ]
+
+
+def written(found: dict) -> list[str]:
+    """The cells of a perplexity, or of a gain in nats a word, and of its interval."""
+    value, digits = (found["nats"], 3) if "nats" in found else (found["perplexity"], 1)
+    low, high = found["interval"]
+    return [f"{value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"]
 
 
 MEASURES = {
-    "own_book": ("bootstrap", measure, markdown),
-    "three_books": ("three_books_bootstrap", measure_three_books, markdown_three_books),
+    "own_book": ("bootstrap", measure),
+    "three_books": ("three_books_bootstrap", measure_three_books),
 }
 
 
@@ -213,10 +208,10 @@ def main():
         "--board", choices=MEASURES, default="own_book", help="own_book if not named"
     )
     arguments = parser.parse_args()
-    file, measured, shown = MEASURES[arguments.board]
+    file, measured = MEASURES[arguments.board]
     if arguments.write:
         results.write(file, measured())
-    print(shown(results.read(file)))
+    print(markdown(results.read(file)))
 
 
 if __name__ == "__main__":
