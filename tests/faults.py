@@ -65,6 +65,7 @@ TESTS = {
     "assignment/child.py": "grader",
     "assignment/hand_in.py": "handout",
     "assignment/handout.py": "handout",
+    "checks.py": "checks",
     "commands/options.py": "command_line",
     "commands/train.py": "command_line",
     "commands/generate.py": "command_line",
@@ -327,6 +328,9 @@ FAULTS = [
           "for begin in range(0, length, self.seq_length):",
           "for begin in range(0, length - self.seq_length + 1, self.seq_length):"),
     Fault(DATASET, "the tokens left over are dropped", "        if longer:\n", "        if False:\n"),
+    Fault(DATASET, "a word outside the lexicon counts as the last one in it",
+          "self.data_idx.get(word, outside)", "self.data_idx.get(word, outside - 1)"),
+    Fault(DATASET, "two texts without a mark between them", "            read.append(outside)\n", ""),
     Fault(DATASET, "an unknown word counts as the last known one", "data[data < unknown]",
           "data.clamp(max=unknown - 1)"),
     # models
@@ -467,6 +471,13 @@ FAULTS = [
           "return model, lexicon"),
     Fault(CHECKPOINTS, "checksums are not compared", "damaged = archive.testzip()",
           "damaged = None"),
+    # what is said to a reader's answer
+    Fault("checks.py", "letters without anything between them are not read",
+          "if text and set(text) <= set(choices):", "if False:"),
+    Fault("checks.py", "a list with a gap is called no array",
+          "if isinstance(answer, tuple | list) and expected.shape == (len(answer),):", "if False:"),
+    Fault("checks.py", "the second wrong answer gets the first hint",
+          "hints[min(tries[question], len(hints) - 1)]", "hints[0]"),
     # recipes and what carries them out
     Fault(RECIPES, "an unknown optimiser is accepted",
           "dict(cell=CELLS, optimizer=OPTIMIZERS).items()", "dict(cell=CELLS).items()"),
@@ -495,6 +506,9 @@ FAULTS = [
           "torch.manual_seed(0)"),
     Fault(EXPERIMENT, "the bias does not start at the unigram model",
           "    model.initialize_output_bias(trainset.counts())\n", ""),
+    Fault(EXPERIMENT, "a training before is forgotten", "if recipe.first is not None:", "if False:"),
+    Fault(EXPERIMENT, "the training before has a seed of its own",
+          "first = replace(recipe.first, seed=recipe.seed)", "first = recipe.first"),
     Fault(EXPERIMENT, "no averaging", "average_decay=recipe.average_decay,", "average_decay=None,"),
     # generation and scores
     Fault(GENERATION, "top-p with > for >=", "reached_before >= top_p", "reached_before > top_p"),

@@ -489,7 +489,7 @@ def test_the_figure_of_the_leaderboard_is_read_out_as_its_table(pages, tab):
     """What a screen reader gets from the list, against the first columns of the table below it."""
     page = tab(pages / "results.html")
     figures = page.locator("figure.leaderboard").all()
-    assert len(figures) == 3
+    assert len(figures) == 6  # of each board three
     for figure in figures:
         rows = figure.locator("xpath=following::table[1]").locator("tbody tr").all()
         wanted = []

@@ -640,6 +640,36 @@ def test_evaluate_in_words_says_the_protocol_and_the_score(network, corpus, caps
     assert "600 validation tokens" in out and f"all {len(lexicon)} words" in out
 
 
+def test_a_network_that_read_other_books_first(corpus, monkeypatch, capsys):
+    """It is trained, provided and found by its name, and its score says what it has read."""
+    asked = []
+    other = corpus.with_name("other.txt")
+    other.write_text(100 * "It is a different book. ", encoding="utf-8")
+    monkeypatch.setattr(books, "find_novels", lambda besides: asked.append(besides) or [other])
+    train = ["train", "--book", "practice", "--recipe", "three_books"]
+    assert main(train) == 0
+    assert provide.main(["practice", "three_books"]) == 0
+    assert asked == ["practice"] * 2
+    first = checkpoints.load("models/practice/three_books_first.pt")
+    assert first["lexicon"][-1] == "<other>"
+    card = pretrained.card("practice", "three_books")
+    assert card["seconds_of_first"] == pytest.approx(sum(first["log"]["seconds"]), abs=0.05)
+    capsys.readouterr()
+    for recipe, told in {"three_books": True, "lstm": False}.items():
+        if not told:
+            assert main(["train", "--book", "practice"]) == provide.main(["practice", "lstm"]) == 0
+            capsys.readouterr()
+        assert main(["evaluate", "--book", "practice", "--recipe", recipe]) == 0
+        assert ("on the other two novels whole" in capsys.readouterr().out) == told
+    assert "three_books.pt exists" in refusal(capsys, *train)
+
+
+def test_the_other_novels_are_those_of_project_gutenberg(monkeypatch):
+    monkeypatch.setattr(books, "find", lambda key: Path(key))
+    others = [str(path) for path in books.find_novels(besides="tale_of_two_cities")]
+    assert others == ["pride_prejudice", "the_brothers_karamazov"]
+
+
 def denied(*_):
     raise PermissionError(13, "Permission denied")
 

@@ -77,6 +77,20 @@ def test_a_text_in_other_words_is_refused(text_file):
         Dataset(20, text_file, train=False).with_lexicon(["w2"])
 
 
+def test_a_part_after_other_texts_has_a_mark_for_every_word_that_its_lexicon_has_not(tmp_path):
+    texts = {"book": "a b c. a b c. a b d", "one": "b z a, c", "two": "d? q"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    part = Dataset(2, tmp_path / "book.txt")
+    longer = part.after([tmp_path / "one.txt", tmp_path / "two.txt"])
+    read = [longer.idx_data[index] for index in longer.data.tolist()]
+    expected = "b <other> a <other> c <other> d <other> <other> <other> a b c . a b c ."
+    assert read == expected.split()
+    assert longer.unique_data == [*part.unique_data, "<other>"]
+    assert [longer.data_idx[word] for word in longer.unique_data] == [*range(6)]
+    assert "<other>" not in part.data_idx and len(part.data) == 8
+
+
 def test_both_parts_share_the_lexicon_and_split_the_text(text_file):
     train, validation = Dataset(20, text_file), Dataset(20, text_file, train=False)
     assert train.unique_data == validation.unique_data

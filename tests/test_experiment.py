@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
+from blg561.errors import InputError
 from blg561.language_model import checkpoints, experiment
 from blg561.language_model.dataset import evaluation_loader
 from blg561.language_model.models import GatedModel, RNNModel, map_state
@@ -23,7 +24,8 @@ def small(name, **changes):
 
 @pytest.fixture(params=RECIPES)
 def recipe(request):
-    return small(request.param)
+    """Each by itself, as it would be without the training that comes before."""
+    return small(request.param, first=None)
 
 
 def vector(model):
@@ -177,3 +179,34 @@ def test_options_reach_the_training(text_file, tmp_path, monkeypatch):
     parts = experiment.build_datasets(recipe, text_file)
     _, log = experiment.run(recipe, *parts, folder=tmp_path, eval_interval=2)
     assert seen["eval_interval"] == 2 and log["validation_epoch"] == [2]
+
+
+@pytest.fixture
+def others(tmp_path):
+    texts = {"one.txt": "A cat sat. Unheard! ", "two.txt": "The cat, again: unheard of."}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(20 * text, encoding="utf-8")
+    return [tmp_path / name for name in texts]
+
+
+def test_a_training_starts_where_the_one_on_other_books_ended(text_file, others, tmp_path):
+    """No epoch of its own that changes anything: the weights are those of the first training."""
+    first = replace(small("lstm"), name="before")
+    recipe = small("three_books", first=first, hidden_layers=1, epochs=1, learning_rate=0.0)
+    recipe = replace(recipe, final_learning_rate=0.0, average_decay=None, seed=5)
+    parts = experiment.build_datasets(recipe, text_file)
+    model, _ = experiment.run(recipe, *parts, others=others, folder=tmp_path / "both")
+    longer = parts[0].after(others)
+    alone, _ = experiment.run(replace(first, seed=5), longer, parts[1], folder=tmp_path / "alone")
+    words = len(parts[0].unique_data)
+    assert alone.output.out_features == words + 1 and model.output.out_features == words
+    for name, weight in alone.state_dict().items():
+        kept = weight if name.startswith("layers") else weight[:words]
+        assert model.state_dict()[name].equal(kept), name
+
+
+def test_a_training_that_needs_other_books_says_so(text_file, tmp_path):
+    recipe = small("three_books", first=replace(small("lstm"), name="before"))
+    with pytest.raises(InputError, match="three_books reads other books first: expected their"):
+        experiment.run(recipe, *experiment.build_datasets(recipe, text_file), folder=tmp_path)
+    assert not list(tmp_path.glob("*.pt"))

@@ -243,9 +243,9 @@ def three(use, tmp_path, monkeypatch):
         texts, "find", lambda book: tmp_path / f"{book}.txt" if book in OTHERS else of_the_book
     )
     monkeypatch.setattr(rows, "BOOKS", ("first", BOOK, "second"))
-    texts.other_books.cache_clear()
+    texts.pooled.cache_clear()
     yield use
-    texts.other_books.cache_clear()
+    texts.pooled.cache_clear()
 
 
 def bigrams_of_three_books(read: list[str], word: str, before: str, discounts) -> float:
@@ -291,7 +291,7 @@ def test_a_word_of_three_books_is_scored_before_it_is_counted(three):
     found = []
     for words in (tokens(), tokens()[:270] + tokens()[270:][::-1]):
         three(words)
-        texts.other_books.cache_clear()
+        texts.pooled.cache_clear()
         text = texts.read_text(BOOK)
         assert text.training.equal(texts.pooled(BOOK)[-240:])
         found.append([scores.score(scores.system(part, BOOK), text, 60).whole for part in parts])

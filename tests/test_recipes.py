@@ -29,7 +29,7 @@ def test_the_assignment_has_an_rnn_with_and_without_clipping_and_an_lstm_without
 
 
 def test_every_recipe_is_found_by_its_name():
-    assert {*ASSIGNMENT, *LADDER} == set(RECIPES)
+    assert {*ASSIGNMENT, *LADDER, "three_books"} == set(RECIPES)
     for name, recipe in RECIPES.items():
         assert recipes.find(name) is recipe and recipe.name == name
 

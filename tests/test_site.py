@@ -9,6 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from benchmarks.leaderboard import table
+from benchmarks.leaderboard.rows import BOARDS, THREE_BOOKS
 from blg561.language_model import pretrained
 from blg561.language_model.conversion import to_numpy
 from blg561.layer import NumpyLanguageModel
@@ -120,6 +121,22 @@ def test_the_axis_of_the_leaderboard_has_all_rows_but_those_without_context():
         beyond = {name for name, values in stored.items() if max(values) > high}
         assert beyond == {"uniform", "unigram"}, book
         assert all(low <= value for values in stored.values() for value in values)
+
+
+def test_the_axis_of_the_other_board_has_all_rows():
+    for book, stored in table.perplexities(table.read(THREE_BOOKS)).items():
+        low, high = leaderboard.axis(stored)
+        assert low <= min(map(min, stored.values())), book
+        assert max(map(max, stored.values())) <= high < max(map(max, stored.values())) + 10, book
+
+
+def test_each_table_of_the_boards_has_its_figure_before_it():
+    text = site.with_figures((site.ROOT / "results/README.md").read_text(encoding="utf-8"))
+    for board in BOARDS.values():
+        for book, stored in table.perplexities(table.read(board)).items():
+            drawn = leaderboard.figure(book, board=board)
+            assert text.count(drawn) == 1 and drawn.count("<li>") == len(stored)
+            assert text[text.index(drawn) + len(drawn) :].lstrip().startswith("| system |"), book
 
 
 def test_rules_of_classes_that_no_page_has_are_left_out():

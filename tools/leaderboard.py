@@ -1,4 +1,4 @@
-"""The leaderboard as a figure of the site, made from results/leaderboard.json.
+"""The boards of the leaderboard as figures of the site, made from their files in results/.
 
 It is a list: a browser reads out names and numbers, and draws a dot on an axis beside them. So
 it needs no alternative text, follows the theme and the width of the page, and needs no scripts.
@@ -11,11 +11,11 @@ from html import escape
 from statistics import mean
 
 from benchmarks.leaderboard import table
-from benchmarks.leaderboard.rows import ROWS
+from benchmarks.leaderboard.rows import OWN_BOOK, Board
 from blg561.language_model.books import CATALOGUE
 
-# the axis ends at this row's perplexity: what is worse, the baselines without context, is told
-# beside an arrow
+# the axis ends at this row's perplexity where a board has it: what is worse, the baselines without
+# context, is told beside an arrow
 LAST_ON_THE_AXIS = "kneser_ney_2"
 STEP = 10  # the axis begins and ends at multiples of it
 SHORT = ("kneser_ney_2", "kneser_ney_5", "lstm", "averaged", "dynamic", "all_one", "all_three")
@@ -25,10 +25,10 @@ CAPTION = (
 )
 
 
-def figure(book: str, names: tuple[str, ...] | None = None) -> str:
+def figure(book: str, names: tuple[str, ...] | None = None, board: Board = OWN_BOOK) -> str:
     """HTML: the rows of `book`, in the order of the table; those of `names` alone, if given."""
-    stored = table.perplexities(table.read())[book]
-    shown = [row for row in ROWS if row.book == book and row.name in (names or stored)]
+    stored = table.perplexities(table.read(board))[book]
+    shown = [row for row in board.rows if row.book == book and row.name in (names or stored)]
     low, high = axis(stored)
     place = Axis(low, high)
     items = [place.item(row.plain_title if names else row.title, stored[row.name]) for row in shown]
@@ -45,7 +45,9 @@ def figure(book: str, names: tuple[str, ...] | None = None) -> str:
 
 def axis(stored: dict[str, list[float]]) -> tuple[int, int]:
     """Where the axis of a book begins and ends: round numbers around all rows but the worst."""
-    end = mean(stored[LAST_ON_THE_AXIS])
+    end = max(map(mean, stored.values()))
+    if LAST_ON_THE_AXIS in stored:
+        end = mean(stored[LAST_ON_THE_AXIS])
     lowest = min(min(values) for values in stored.values())
     return math.floor(lowest / STEP) * STEP, math.ceil(end / STEP) * STEP
 

@@ -39,7 +39,8 @@ def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
     precision = check_finished(folder / f"{recipe.name}.pt", recipe)
     # There is no epoch left to train: this compares lexicon and recipe, and restores the weights.
     datasets = experiment.build_datasets(recipe, book_path)
-    model, log = experiment.run(recipe, *datasets, folder=folder, resume=True)
+    others = [] if recipe.first is None else books.find_novels(besides=book.key)
+    model, log = experiment.run(recipe, *datasets, others=others, folder=folder, resume=True)
 
     target = pretrained.FOLDER / f"{book.key}-{recipe.name}.pt"
     lexicon = datasets[0].unique_data
@@ -63,6 +64,9 @@ def provide(book: books.Book, recipe: recipes.Recipe, folder: Path) -> dict:
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "history": log,
     }
+    if recipe.first is not None:
+        before = checkpoints.load(folder / f"{recipe.first.name}.pt")["log"]["seconds"]
+        card["seconds_of_first"] = round(sum(before), 1)
     results.write_json(target.with_suffix(".json"), card)
     return card
 

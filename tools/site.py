@@ -22,7 +22,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from benchmarks.leaderboard import table
-from blg561.language_model.books import CATALOGUE
+from benchmarks.leaderboard.rows import BOARDS
 from tools import leaderboard, live, repository
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,11 +191,13 @@ def stage(notebooks: Path, source: Path) -> None:
 
 
 def with_figures(results: str) -> str:
-    """results/README.md with a figure of the leaderboard before each of its tables."""
-    for book in table.by_book(table.read()):
-        line = re.compile(rf"^\*\*{CATALOGUE[book].title}\*\* \(lexicon .*$", re.MULTILINE)
-        drawn = leaderboard.figure(book)
-        results = line.sub(lambda match, drawn=drawn: f"{match[0]}\n\n{drawn}", results)
+    """results/README.md with a figure before each table of the two boards."""
+    for board in BOARDS.values():
+        for book, (row, *_) in table.by_book(table.read(board)).items():
+            line = table.about(book, row)
+            assert results.count(line) == 1, f"results/README.md has not this line once: {line}"
+            drawn = leaderboard.figure(book, board=board)
+            results = results.replace(line, f"{line}\n\n{drawn}")
     return results
 
 

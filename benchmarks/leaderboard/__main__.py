@@ -29,7 +29,9 @@ from benchmarks.leaderboard import networks, rows, scores, table
 from benchmarks.leaderboard.parts import Part, Provided
 from benchmarks.leaderboard.rows import Board, Row
 from benchmarks.leaderboard.scores import say
+from benchmarks.leaderboard.text import pooled as pooled_text
 from benchmarks.leaderboard.text import read_text
+from blg561.language_model.recipes import Recipe
 
 TRAINING_SPEED = 2e10  # multiplications a second, measured where `Part.cost` was
 
@@ -42,10 +44,17 @@ def expected_minutes(row: Row) -> float:
     for recipe in row.recipes():
         is_there = isinstance(recipe, Provided) or networks.network_file(recipe, row.book).exists()
         if not is_there:
-            size = recipe.hidden_size
-            products = size * text.ntoken + 8 * recipe.hidden_layers * size**2
-            training += recipe.epochs * len(text.training) * products / TRAINING_SPEED
+            training += multiplications(recipe, text.ntoken, len(text.training)) / TRAINING_SPEED
+            if recipe.first is not None:
+                pooled = len(pooled_text(row.book))
+                training += multiplications(recipe.first, text.ntoken, pooled) / TRAINING_SPEED
     return (scoring + training) / 60
+
+
+def multiplications(recipe: Recipe, ntoken: int, words: int) -> float:
+    """Roughly those of a training on so many words."""
+    size = recipe.hidden_size
+    return recipe.epochs * words * (size * ntoken + 8 * recipe.hidden_layers * size**2)
 
 
 def seconds_a_pass(part: Part) -> float:

@@ -103,9 +103,14 @@ def measure() -> dict:
     return {**settings, "rows": found, "gains": gains}
 
 
+def has_a_rival(row: rows.Row) -> bool:
+    """Whether the package has a network that read this book alone, if the row needs one."""
+    return row.book == BOOK or not row.recipes()
+
+
 def measure_three_books() -> dict:
     found = []
-    for row in rows.THREE_BOOKS.rows:
+    for row in filter(has_a_rival, rows.THREE_BOOKS.rows):
         systems = row.systems[0], without_others(row.systems[0])
         nats, alone = (scores.mixed(parts, row.book)[0].whole.numpy() for parts in systems)
         found.append(
@@ -122,10 +127,17 @@ def measure_three_books() -> dict:
 
 
 def without_others(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The same system with the counts of its own book in place of those of three."""
+    """The same system with counts, and the network, of its own book in place of those of three."""
+    return tuple(dict.fromkeys(map(own_part, parts)))
+
+
+def own_part(part: Part) -> Part:
     alone = {PooledNGramPart: NGramPart, OnlinePooledNGramPart: OnlineNGramPart}
-    own = (alone[type(part)](**vars(part)) if part.reads_other_books else part for part in parts)
-    return tuple(dict.fromkeys(own))
+    if type(part) in alone:
+        return alone[type(part)](**vars(part))
+    if hasattr(part, "base"):
+        return replace(part, base=own_part(part.base))
+    return replace(part, recipe=Provided(rows.BEST.name)) if part.reads_other_books else part
 
 
 def figures(nats: np.ndarray) -> dict:

@@ -22,8 +22,10 @@ from blg561.language_model.systems import gradient_scale
 def train(recipe: Recipe, book: str, folder: Path) -> LanguageModel:
     """The recipe carried out in `folder`, where a training that was interrupted goes on."""
     datasets = experiment.build_datasets(recipe, text.find(book))
+    others = [] if recipe.first is None else text.others(book)
+    options = dict(folder=folder, resume=True, eval_interval=4)
     with contextlib.redirect_stdout(sys.stderr):
-        return experiment.run(recipe, *datasets, folder=folder, resume=True, eval_interval=4)[0]
+        return experiment.run(recipe, *datasets, others=others, **options)[0]
 
 
 def network_file(recipe: Recipe, book: str) -> Path:

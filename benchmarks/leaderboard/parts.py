@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass
 from typing import ClassVar
 
-from blg561.language_model.recipes import Recipe
+from blg561.language_model.recipes import Recipe, find
 
 
 class Part:
@@ -21,7 +21,10 @@ class Part:
     """
 
     cost: ClassVar[float] = 1e-8
-    reads_other_books: ClassVar[bool] = False
+
+    @property
+    def reads_other_books(self) -> bool:
+        return False
 
     def tried(self) -> list[dict]:
         """The settings among which one is chosen on the first half of the validation part."""
@@ -54,7 +57,7 @@ class OnlineNGramPart(Part):
 class PooledNGramPart(Part):
     """Kneser-Ney n-grams of the other two books and this one's training part, counted together."""
 
-    reads_other_books: ClassVar[bool] = True
+    reads_other_books = True
 
     order: int
 
@@ -64,7 +67,7 @@ class OnlinePooledNGramPart(Part):
     """The same with counts that go on while it reads."""
 
     cost: ClassVar[float] = 4e-7
-    reads_other_books: ClassVar[bool] = True
+    reads_other_books = True
 
     order: int
     block: int = 500
@@ -82,6 +85,12 @@ class Provided:
     name: str
 
 
+def read_others_first(recipe: Recipe | Provided) -> bool:
+    """Whether the network of that recipe was trained on other books, too."""
+    known = find(recipe.name) if isinstance(recipe, Provided) else recipe
+    return known.first is not None
+
+
 @dataclass(frozen=True)
 class NetworkPart(Part):
     """A network, its weights fixed."""
@@ -89,6 +98,10 @@ class NetworkPart(Part):
     cost: ClassVar[float] = 2e-8
 
     recipe: Recipe | Provided
+
+    @property
+    def reads_other_books(self):
+        return read_others_first(self.recipe)
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,10 @@ class DynamicPart(Part):
     epsilon: float = 2e-5
     decay: float = 0.0
     block: int = 20
+
+    @property
+    def reads_other_books(self):
+        return read_others_first(self.recipe)
 
     def tried(self):
         return [{"learning_rate": rate} for rate in self.learning_rate]
@@ -133,6 +150,10 @@ class CachePart(Part):
     base: NetworkPart | DynamicPart
     size: int = 30_000
     theta: tuple[float, ...] = (0.15, 0.25, 0.35, 0.45, 0.6, 0.8, 1.1)
+
+    @property
+    def reads_other_books(self):
+        return self.base.reads_other_books
 
     def tried(self):
         return [{"theta": theta} for theta in self.theta]

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.leaderboard import rows
 from blg561.language_model import books
-from blg561.language_model.dataset import Dataset, tokenize
+from blg561.language_model.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,17 @@ def read_text(book: str) -> Text:
     return Text(trainset.data, validset.data, seen, place, len(" ".join(words)))
 
 
+def others(book: str) -> list[Path]:
+    """The files of the other books."""
+    return [find(other) for other in rows.BOOKS if other != book]
+
+
 @functools.cache
-def other_books(book: str) -> torch.Tensor:
-    """The other books whole, in the words of this one: int64 (n,), each book with a V after it.
-
-    V stands for every word outside this book's lexicon. To leave such a word out would make
-    neighbours of the two beside it, which the author did not write; so would two books without a V
-    between them.
-    """
-    index_of = Dataset(1, find(book)).data_idx
-    outside = len(index_of)
-    read = []
-    for other in rows.BOOKS:
-        if other != book:
-            words = tokenize(books.read_text(find(other)))
-            read += [*(index_of.get(word, outside) for word in words), outside]
-    return torch.tensor(read)
-
-
 def pooled(book: str) -> torch.Tensor:
-    """The other books as `other_books` has them, and then the training part of this one."""
-    return torch.cat([other_books(book), read_text(book).training])
+    """The other books and then the training part of this one, in its words: see `Dataset.after`."""
+    return Dataset(1, find(book)).after(others(book)).data
+
+
+def other_books(book: str) -> torch.Tensor:
+    """The other books alone; V stands for every word outside this book's lexicon."""
+    return pooled(book)[: -len(read_text(book).training)]

@@ -1,6 +1,7 @@
 """`evaluate`: compute the exact validation perplexity of a network."""
 
 import json
+from argparse import Namespace
 
 from blg561.commands.options import (
     BOOK_HELP,
@@ -10,6 +11,7 @@ from blg561.commands.options import (
     load_network,
     print_protocol,
 )
+from blg561.language_model import recipes
 
 
 def add_to(add):
@@ -39,7 +41,7 @@ def evaluate(arguments) -> int:
         print(json.dumps(told | score | {"target_perplexity": book.target_perplexity}, indent=2))
         return 0
     print(f"{name} on {book.title}")
-    print_protocol(score["protocol"])
+    print_protocol(score["protocol"] | other_books(arguments))
     left_out = score["tokens_left_out"]
     print(
         f"validation perplexity {score['perplexity']:.2f}, {score['loss']:.4f} nats or "
@@ -47,3 +49,10 @@ def evaluate(arguments) -> int:
         + (f"; {left_out:,} tokens left out" if left_out else "")
     )
     return 0
+
+
+def other_books(arguments: Namespace) -> dict[str, str]:
+    """What the protocol says of a provided network that has read more than its book."""
+    if arguments.model is not None or recipes.find(arguments.recipe).first is None:
+        return {}
+    return {"trained": "on the other two novels whole, then on the training part of this one"}

@@ -10,6 +10,7 @@ def add_to(add):
         "generate",
         "let a network go on with a text",
         '--prompt "it is a truth" --recipe averaged',
+        '--prompt "it is a truth" --recipe three_books',
         '--prompt "it is a truth" --length 100 --temperature 0.8 --top-p 0.9 --seed 1',
         "--model models/text-my/lstm.pt --prompt-file beginning.txt",
     )

@@ -22,8 +22,9 @@ from blg561.errors import InputError
 from blg561.language_model import books, recipes
 
 RECIPES_HELP = (
-    f"{', '.join(recipes.ASSIGNMENT)} (lesson 4), or a step of the ladder of lesson 5: "
-    f"{', '.join(recipes.LADDER)} (default: %(default)s)"
+    f"{', '.join(recipes.ASSIGNMENT)} (lesson 4), a step of the ladder of lesson 5: "
+    f"{', '.join(recipes.LADDER)}, or {recipes.OTHERS_FIRST.name}, which reads the other books of "
+    "the three first (default: %(default)s)"
 )
 
 
@@ -85,6 +86,7 @@ def train(arguments) -> int:
     device = choose_device(arguments.device)
     recipe = settle(recipe, arguments, path)
     datasets = experiment.build_datasets(recipe, text)
+    others = [] if recipe.first is None else books.find_novels(besides=book.key)
     check_place(path, resume=True, overwrite=True)
     before = modified(path)
     try:
@@ -94,6 +96,7 @@ def train(arguments) -> int:
                 recipe,
                 *datasets,
                 device,
+                others=others,
                 folder=path.parent,
                 resume=arguments.resume,
                 overwrite=arguments.overwrite,

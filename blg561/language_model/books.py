@@ -182,6 +182,14 @@ def find(key: str, path: str | os.PathLike | None = None, download: bool = True)
     return _download(book, folders[-1])
 
 
+def find_novels(besides: str) -> list[Path]:
+    """The files of the books of the `CATALOGUE` that Project Gutenberg has, but for one key.
+
+    Raises BookError as `find` does.
+    """
+    return [find(key) for key, book in CATALOGUE.items() if book.gutenberg and key != besides]
+
+
 def find_or_practice(
     key: str | os.PathLike, path: str | os.PathLike | None = None
 ) -> tuple[Book, Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from blg561.errors import InputError
 from blg561.language_model.books import read_text
 
 PLAIN_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
+OTHER = "<other>"  # a word that is not in the lexicon; no token looks like it
 TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.,;:!?]")
 
 
@@ -104,6 +105,27 @@ class Dataset(torch.utils.data.Dataset):
         other.unique_data, other.data_idx = list(lexicon), index_of
         other.idx_data = dict(enumerate(lexicon))
         return other
+
+    def after(self, paths: Iterable) -> Dataset:
+        """The texts at `paths`, each with OTHER at its end, and then this part.
+
+        The lexicon is that of this part and OTHER, which stands for every word that is not in it.
+        To leave such a word out would make neighbours of the two beside it, which the author did
+        not write; so would two texts with nothing between them.
+
+        Raises BookError as the class does.
+        """
+        outside = len(self.unique_data)
+        read = []
+        for path in paths:
+            read += [self.data_idx.get(word, outside) for word in self._read_data(path)]
+            read.append(outside)
+        longer = copy.copy(self)
+        longer.data = torch.cat([torch.tensor(read, device=self.data.device), self.data])
+        longer.unique_data = [*self.unique_data, OTHER]
+        longer.idx_data = self.idx_data | {outside: OTHER}
+        longer.data_idx = self.data_idx | {OTHER: outside}
+        return longer
 
     def __len__(self) -> int:
         return (len(self.data) - 1 - self.seq_length) // self.stride + 1

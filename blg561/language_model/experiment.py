@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader
 
+from blg561.errors import InputError
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
 from blg561.language_model.models import (
     GatedModel,
@@ -78,10 +81,20 @@ def build_optimizer(recipe: Recipe, model: LanguageModel) -> torch.optim.Optimiz
     )
 
 
-def run(recipe: Recipe, trainset, validset, device="cpu", **options) -> tuple[LanguageModel, dict]:
-    """Carry out a recipe; `options` go to `train`. The trained network and its history."""
+def run(
+    recipe: Recipe, trainset, validset, device="cpu", *, others=(), **options
+) -> tuple[LanguageModel, dict]:
+    """Carry out a recipe; `options` go to `train`. The trained network and its history.
+
+    A recipe with a `first` is preceded by that one on the texts at the paths `others` and the
+    training part, in the words of the book's lexicon (`Dataset.after`).
+
+    Raises InputError for such a recipe without other texts.
+    """
     trainloader, evalloader = build_loaders(recipe, trainset, validset)
     model = build_model(recipe, trainset, device)
+    if recipe.first is not None:
+        model.load_state_dict(weights_before(recipe, trainset, validset, device, others, **options))
     optimizer = build_optimizer(recipe, model)
     log = train(
         trainloader,
@@ -99,3 +112,19 @@ def run(recipe: Recipe, trainset, validset, device="cpu", **options) -> tuple[La
         **options,
     )
     return model, log
+
+
+def weights_before(recipe: Recipe, trainset, validset, device, others, **options) -> dict:
+    """Weights of `recipe.first`, without those of OTHER: the network that knows it does not come.
+
+    A softmax over the words that are left is the distribution given that it is one of them.
+    """
+    if not others:
+        raise InputError(f"the recipe {recipe.name} reads other books first: expected their paths")
+    first = replace(recipe.first, seed=recipe.seed)
+    model, _ = run(first, trainset.after(others), validset, device, **options)
+    of_words = ("embedding.weight", "output.weight", "output.bias")
+    return {
+        name: weight[:-1] if name in of_words else weight
+        for name, weight in model.state_dict().items()
+    }

@@ -1,4 +1,4 @@
-"""Every training as data: the three of the assignment and the ladder of lesson 5.
+"""Every training as data: the three of the assignment, the ladder of lesson 5, three books.
 
 What carries them out is `blg561.language_model.experiment`. This module needs no PyTorch, so that
 the command line can name the recipes without waiting for it.
@@ -31,6 +31,8 @@ class Recipe:
     dropout: in all places but those that `input_dropout`, `hidden_dropout` and `output_dropout`
         set; these, `embedding_dropout`, `weight_drop` and `locked_masks` are those of
         `models.LanguageModel`.
+    first: a training that comes before, on other texts and the same training part; its weights are
+        where this one starts. See `experiment.run`.
 
     Raises InputError for another cell or optimizer.
     """
@@ -59,6 +61,7 @@ class Recipe:
     batch_size: int = 20
     seq_length: int = 35
     seed: int = 0
+    first: Recipe | None = None
 
     def __post_init__(self):
         for field, known in dict(cell=CELLS, optimizer=OPTIMIZERS).items():
@@ -142,7 +145,30 @@ def climb(first: Recipe, changes: dict[str, dict]) -> dict[str, Recipe]:
 
 
 LADDER = climb(FIRST, CHANGES)
-RECIPES = ASSIGNMENT | LADDER
+
+# Three times as much text, of which two thirds are another author's: less dropout, and words that
+# the book has may come in neighbourhoods that it has not.
+OTHERS_FIRST = replace(
+    LADDER["averaged"],
+    name="three_books",
+    learning_rate=10.0,
+    final_learning_rate=3.0,
+    epochs=14,
+    first=Recipe(
+        name="three_books_first",
+        cell="lstm",
+        optimizer="AdamW",
+        learning_rate=0.006,
+        eps=3e-5,
+        sampled_words=1500,
+        epochs=4,
+        hidden_size=300,
+        hidden_layers=2,
+        dropout=0.25,
+        embedding_dropout=0.05,
+    ),
+)
+RECIPES = ASSIGNMENT | LADDER | by_name(OTHERS_FIRST)
 
 
 def find(name: str) -> Recipe:

@@ -35,7 +35,8 @@ def card(book: str, name: str) -> dict:
 
     `validation_loss` (nats per token) and `validation_perplexity` are those of the provided file;
     `validation_loss_before_rounding` is that of the float32 weights. `training_perplexity` is the
-    mean over the last epoch, with dropout. `seconds` are those of the training epochs alone.
+    mean over the last epoch, with dropout. `seconds` are those of the training epochs alone;
+    `seconds_of_first` those of the recipe's `first`, where it has one.
     `history` is the training's, as in `training.new_log`.
 
     Raises CheckpointError as `load`.
