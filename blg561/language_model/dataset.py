@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -106,7 +106,7 @@ class Dataset(torch.utils.data.Dataset):
         other.idx_data = dict(enumerate(lexicon))
         return other
 
-    def after(self, paths: Iterable) -> Dataset:
+    def after(self, paths):
         """The texts at `paths`, each with OTHER at its end, and then this part.
 
         The lexicon is that of this part and OTHER, which stands for every word that is not in it.
