@@ -132,7 +132,7 @@ def test_a_window_of_one_word_has_no_change_to_be_penalized():
     x = torch.arange(3)[:, None]
     logits, _ = model(x, model.initialize(3))
     loss = peers.PenalizedLoss(model)(logits[:, 0], x[:, 0])
-    raw, dropped = model.heard
+    _, dropped = model.heard
     expected = functional.cross_entropy(logits[:, 0], x[:, 0]) + 2 * dropped.square().mean()
     torch.testing.assert_close(loss, expected)
 
