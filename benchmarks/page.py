@@ -52,7 +52,7 @@ def page() -> str:
         draws=f"{pages['draws']:,}",
         block=pages["block"],
         bootstrap=bootstrap.markdown(pages),
-        recurrence=recurrence.table(results.read("recurrence")),
+        recurrence=recurrence.tables(results.read("recurrence")),
         spelling=spelling.table(spoken),
         spelling_words=f"{spoken[0]['test']['words']:,}",
         spelling_epochs=spoken[0]["recipe"]["epochs"],

@@ -336,32 +336,47 @@ def complete_shares(found: dict) -> list[float]:
     ]
 
 
-def table(found: dict) -> str:
-    """Markdown: a line for each network."""
+def tables(found: dict) -> str:
+    """Markdown: the networks with their trials, what the whole text gives, what less of it does."""
+    rows = summary(found)
     shares = complete_shares(found)
-    lines = [
-        "| network | layers × units | weights | trials, first half | perplexity, three seeds "
-        "| in training | seconds an epoch | "
-        + "".join(f"{share:g} of the text | " for share in shares)
-        + "ms a word | bytes carried |",
-        "| --- | ---: | ---: | --- |" + " ---: |" * (5 + len(shares)),
-    ]
-    for cell, row in summary(found).items():
-        chosen = row["chosen"]
-        cells = [
-            TITLES[cell],
-            f"{chosen['hidden_layers']} × {chosen['hidden_size']}",
+    chosen = {
+        TITLES[cell]: [
+            f"{row['chosen']['hidden_layers']} × {row['chosen']['hidden_size']}",
             f"{row['weights']:,}",
             ", ".join("diverged" if t is None else f"{t:.1f}" for t in row["trials"]),
+        ]
+        for cell, row in rows.items()
+    }
+    whole = {
+        TITLES[cell]: [
             spread(row["perplexity"]),
             f"{statistics.mean(row['training']):.1f}",
             f"{row['seconds']:.1f}",
-            *(spread(values) for values in row["amounts"].values()),
             f"{row['writing']['milliseconds']:.2f}",
             f"{row['writing']['bytes']:,}",
         ]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+        for cell, row in rows.items()
+    }
+    less = {
+        TITLES[cell]: [spread(values) for values in row["amounts"].values()]
+        for cell, row in rows.items()
+    }
+    heads = ["perplexity", "in training", "seconds an epoch", "ms a word", "bytes carried"]
+    return "\n\n".join(
+        [
+            lines_of(["layers × units", "weights", "trials, first half"], chosen),
+            lines_of(heads, whole),
+            lines_of([f"{share:g} of the text" for share in shares], less),
+        ]
+    )
+
+
+def lines_of(heads: list[str], cells: dict[str, list[str]]) -> str:
+    """Markdown: a line for each network."""
+    lines = [["network", *heads], ["---", *["---:"] * len(heads)]]
+    lines += [[name, *found] for name, found in cells.items()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def spread(values: list[float]) -> str:

@@ -165,13 +165,13 @@ def pooled_rows(book: str) -> Iterator[Row]:
         recipe = Provided(BEST.name)
         network = NetworkPart(recipe)
         mixed = network, static, UniformPart()
-        yield Row(book, "network_pooled", f"{title}, three books' counts, uniform", (mixed,))
+        yield Row(book, "network_pooled", f"{title}, counts of three books, uniform", (mixed,))
         # what the first half chose for seed 0 on the board of the own book
         dynamic = DynamicPart(recipe, learning_rate=(1e-4,))
         adapted = dynamic, CachePart(dynamic, theta=(0.8,))
         mixed = *adapted, static, UniformPart()
         title = "all together, one network (seed 0, as shipped)"
-        yield Row(book, "all_pooled", f"{title}, three books' counts", (mixed,))
+        yield Row(book, "all_pooled", f"{title}, counts of three books", (mixed,))
         both = f"{title}, counts of three books and of this one, both going on"
         yield Row(book, "all_pooled_online", both, ((*adapted, *counts),))
     if book in READ_LAST:
