@@ -70,6 +70,11 @@ function makeLarger(image) {
 
 // Paper is white, whatever the screen is.
 let theme;
+// late images come once the page stands: some browsers print those that are still missing as gaps
+addEventListener("load", () => {
+  for (const image of document.images) image.loading = "eager";
+});
+
 addEventListener("beforeprint", () => {
   theme = document.documentElement.dataset.theme;
   document.documentElement.dataset.theme = "light";
