@@ -24,7 +24,8 @@ class Part:
 
     @property
     def reads_other_books(self) -> bool:
-        return False
+        recipe = getattr(getattr(self, "base", self), "recipe", None)  # a cache's is its base's
+        return recipe is not None and read_others_first(recipe)
 
     def tried(self) -> list[dict]:
         """The settings among which one is chosen on the first half of the validation part."""
@@ -99,10 +100,6 @@ class NetworkPart(Part):
 
     recipe: Recipe | Provided
 
-    @property
-    def reads_other_books(self):
-        return read_others_first(self.recipe)
-
 
 @dataclass(frozen=True)
 class DynamicPart(Part):
@@ -115,10 +112,6 @@ class DynamicPart(Part):
     epsilon: float = 2e-5
     decay: float = 0.0
     block: int = 20
-
-    @property
-    def reads_other_books(self):
-        return read_others_first(self.recipe)
 
     def tried(self):
         return [{"learning_rate": rate} for rate in self.learning_rate]
@@ -150,10 +143,6 @@ class CachePart(Part):
     base: NetworkPart | DynamicPart
     size: int = 30_000
     theta: tuple[float, ...] = (0.15, 0.25, 0.35, 0.45, 0.6, 0.8, 1.1)
-
-    @property
-    def reads_other_books(self):
-        return self.base.reads_other_books
 
     def tried(self):
         return [{"theta": theta} for theta in self.theta]

@@ -36,12 +36,13 @@ def evaluate(arguments) -> int:
     from blg561.language_model import scoring
 
     score = scoring.score(*network, path)
+    score["protocol"] |= other_books(arguments)
     if arguments.json:
         told = {"book": book.key, "title": book.title, "model": name}
         print(json.dumps(told | score | {"target_perplexity": book.target_perplexity}, indent=2))
         return 0
     print(f"{name} on {book.title}")
-    print_protocol(score["protocol"] | other_books(arguments))
+    print_protocol(score["protocol"])
     left_out = score["tokens_left_out"]
     print(
         f"validation perplexity {score['perplexity']:.2f}, {score['loss']:.4f} nats or "
@@ -55,4 +56,4 @@ def other_books(arguments: Namespace) -> dict[str, str]:
     """What the protocol says of a provided network that has read more than its book."""
     if arguments.model is not None or recipes.find(arguments.recipe).first is None:
         return {}
-    return {"trained": "on the other two novels whole, then on the training part of this one"}
+    return {"trained": "on the other two novels whole, then on the training part of its own book"}
