@@ -213,7 +213,7 @@ def quickest(rows: list[dict]) -> str:
             said.append(f"no entry comes to {target}")
             continue
         first = min(times, key=lambda name: times[name][1])
-        line = f"`{first}` is the first at {target}, after {times[first][1]:.1f} s"
+        line = f'"{ENTRIES[first].title}" is the first at {target}, after {times[first][1]:.1f} s'
         if needed:
             line += f" ({times[first][1] / needed[1]:.2f} of what the peer needs for {TARGETS[0]})"
         said.append(line)
