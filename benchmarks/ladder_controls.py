@@ -4,11 +4,12 @@
     python -m benchmarks.ladder_controls 'fresh*'   # only these
 
 Several rungs of the ladder change more than one thing: locked dropout comes with eleven more
-epochs, averaged weights with another end of the learning rate, the second layer with a quarter more
-weights. Each run here changes one of them alone, for *Pride and Prejudice*. Everything else is as
-in the rung, and the score is that of the leaderboard: every validation word once, given all that
-is before it. results/ladder_controls.json has for each rival the number of weights and the
-perplexities, one a seed, of the whole validation part and of its halves.
+epochs, averaged weights with another end of the learning rate, the second layer with a quarter
+more weights, shared steps with new words that do not unlearn. Each run here changes one of them
+alone, for *Pride and Prejudice*. Everything else is as in the rung, and the score is that of the
+leaderboard: every validation word once, given all that is before it. results/ladder_controls.json
+has for each rival the number of weights and the perplexities, one a seed, of the whole validation
+part and of its halves.
 
 A run that the file has is not repeated; one that was interrupted goes on where it was. Five to
 ten minutes a run on one core.
@@ -18,13 +19,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import results
 from blg561.language_model import books, experiment
+from blg561.language_model.dataset import Dataset
 from blg561.language_model.recipes import LADDER, Recipe
 from blg561.language_model.systems import Network
 from blg561.language_model.training import perplexity
@@ -47,18 +52,43 @@ def variants() -> dict[str, Recipe]:
         "wide_layer": replace(LADDER["embedding_dropout"], hidden_size=362, epochs=24),
         "averaged_floor_0": replace(last, final_learning_rate=0.0),
         "floor_6_not_averaged": replace(last, average_decay=None),
+        # words that training never showed do not unlearn, and no steps are shared
+        "endings_none": replace(LADDER["endings"], endings=0),
+        **dict.fromkeys(OTHER_TEXTS, LADDER["endings"]),
     }
+
+
+def with_other_letters(trainset: Dataset) -> Dataset:
+    """The same text, in which the words have each other's letters: who shares steps is chance."""
+    other = copy.copy(trainset)
+    places = np.random.default_rng(0).permutation(len(trainset.unique_data))
+    other.unique_data = [trainset.unique_data[place] for place in places]
+    return other
+
+
+def with_every_word(trainset: Dataset) -> Dataset:
+    """The same text, in which no word counts as new: all unlearn where they do not come."""
+    other = copy.copy(trainset)
+    other.counts = lambda: trainset.counts().clamp(min=1)
+    return other
+
+
+OTHER_TEXTS = {
+    "endings_of_other_words": with_other_letters,
+    "endings_unlearning": with_every_word,
+}
 
 
 def run(name: str, recipe: Recipe) -> tuple[int, dict[str, float]]:
     """The recipe carried out, or the rest of it: its number of weights and its perplexities."""
-    datasets = experiment.build_datasets(recipe, books.find(BOOK))
+    trainset, validset = experiment.build_datasets(recipe, books.find(BOOK))
+    trainset = OTHER_TEXTS.get(name, copy.copy)(trainset)
     folder = MODELS / f"{name}-{recipe.seed}"
     with contextlib.redirect_stdout(sys.stderr):
         model, _ = experiment.run(
-            recipe, *datasets, folder=folder, resume=True, eval_during_train=False
+            recipe, trainset, validset, folder=folder, resume=True, eval_during_train=False
         )
-    nats = Network(model).score(datasets[1].data)
+    nats = Network(model).score(validset.data)
     half = len(nats) // 2
     parts = {"perplexity": nats, "first_half": nats[:half], "second_half": nats[half:]}
     weights = sum(p.numel() for p in model.parameters())

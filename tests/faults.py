@@ -40,8 +40,9 @@ TESTS = {
     "language_model/softmax.py": "softmax",
     "language_model/training.py": "training softmax",
     "language_model/checkpoints.py": "checkpoints training",
-    "language_model/recipes.py": "recipes experiment",
-    "language_model/experiment.py": "experiment softmax",
+    "language_model/recipes.py": "recipes experiment endings",
+    "language_model/experiment.py": "experiment softmax endings",
+    "language_model/endings.py": "endings",
     "language_model/generation.py": "generation",
     "language_model/scoring.py": "scoring",
     "language_model/ngrams.py": "ngrams",
@@ -88,6 +89,7 @@ SOFTMAX = "language_model/softmax.py"
 TRAINING = "language_model/training.py"
 CHECKPOINTS = "language_model/checkpoints.py"
 RECIPES = "language_model/recipes.py"
+ENDINGS = "language_model/endings.py"
 EXPERIMENT = "language_model/experiment.py"
 GENERATION = "language_model/generation.py"
 SCORING = "language_model/scoring.py"
@@ -398,6 +400,36 @@ FAULTS = [
           "if True:\n"),
     Fault(EXPERIMENT, "the recipe's words in the softmax are ignored",
           "sampled_words=recipe.sampled_words,", "sampled_words=None,"),
+
+    # shared steps
+    Fault(ENDINGS, "a whole word is an ending", "min(longest, len(word) - 1)",
+          "min(longest, len(word))"),
+    Fault(ENDINGS, "an ending of one word counts", "sum(seen[w] for w in words) > 1",
+          "sum(seen[w] for w in words) > 0"),
+    Fault(ENDINGS, "words that training never showed make an ending",
+          "sum(seen[w] for w in words) > 1", "len(words) > 1"),
+    Fault(ENDINGS, "a word does not take its own step", "weight.grad.copy_(own + endings",
+          "weight.grad.copy_(endings"),
+    Fault(ENDINGS, "no step is shared", "copy_(own + endings.shared(weight.grad))", "copy_(own)"),
+    Fault(ENDINGS, "new words unlearn", "own = weight.grad.masked_fill(unseen[:, None], 0)",
+          "own = weight.grad.clone()"),
+    Fault(ENDINGS, "the steps of new words are not shared",
+          "own + endings.shared(weight.grad)", "own + endings.shared(own)"),
+    Fault(ENDINGS, "the bias of new words does not move", "bias.grad[unseen] = surplus",
+          "bias.grad[unseen] = 0"),
+    Fault(ENDINGS, "no new words are expected", "gradient[unseen].sum() - expected",
+          "gradient[unseen].sum()"),
+    Fault(ENDINGS, "new words have a bias each", "bias.grad[unseen] = surplus",
+          "bias.grad[unseen] = surplus / unseen.sum()"),
+    Fault(ENDINGS, "a checkpoint does not know of it",
+          'optimizer.defaults["endings"] = longest', "pass"),
+    Fault(ENDINGS, "the vectors to start from are large", "uniform_(-0.05, 0.05)",
+          "uniform_(-5, 5)"),
+    Fault(EXPERIMENT, "steps are never shared", "if recipe.endings is not None:", "if False:"),
+    Fault(EXPERIMENT, "words that end alike start apart", "    if recipe.endings:\n",
+          "    if False:\n"),
+    Fault(RECIPES, "AdamW may share steps", 'self.endings is not None and self.optimizer != "SGD"',
+          "False"),
 
     # training
     Fault(TRAINING, "the gradient is never clipped",

@@ -24,8 +24,8 @@ def small(name, **changes):
 
 @pytest.fixture(params=RECIPES)
 def recipe(request):
-    """Each by itself, as it would be without the training that comes before."""
-    return small(request.param, first=None)
+    """Each by itself, without a training that comes before and without shared steps."""
+    return small(request.param, first=None, endings=None)
 
 
 def vector(model):

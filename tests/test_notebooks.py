@@ -437,11 +437,10 @@ def test_sync_writes_the_cells_that_differ_and_keeps_the_rest_of_the_lesson(pack
 
 
 def test_sync_writes_the_results_of_the_leaderboard():
-    """The dictionary is what the file says, and the table is that of one book alone."""
+    """The dictionary is what the file says."""
     code = new_code_cell("MEASURED = {}", metadata={"tags": ["results:leaderboard"]})
-    table = new_markdown_cell("old", metadata={"tags": ["table:tale_of_two_cities"]})
-    notebook = new_notebook(cells=[code, table])
-    assert sync.sync(notebook) == ["leaderboard", "tale_of_two_cities"]
+    notebook = new_notebook(cells=[code])
+    assert sync.sync(notebook) == ["leaderboard"]
 
     found = {}
     exec(notebook.cells[0].source, found)
@@ -450,9 +449,17 @@ def test_sync_writes_the_results_of_the_leaderboard():
         expected = [result["perplexity"] for result in row["results"]]
         assert found["MEASURED"][row["book"]].pop(row["name"]) == expected
     assert not any(found["MEASURED"].values())
-    lines = notebook.cells[1].source.splitlines()
-    assert "A Tale of Two Cities" in lines[0]
-    assert len(lines) == 4 + sum(row["book"] == "tale_of_two_cities" for row in stored)
+
+
+def test_sync_writes_a_table_of_spelling():
+    """The words of the test part and the rates of both networks, as the file has them."""
+    cell = new_markdown_cell("old", metadata={"tags": ["table:spelling"]})
+    notebook = new_notebook(cells=[cell])
+    assert sync.sync(notebook) == ["spelling"]
+    stored = json.loads((sync.ROOT / "results/spelling.json").read_text(encoding="utf-8"))
+    for attention in (True, False):
+        rates = [r["test"]["word_error_rate"] for r in stored if r["attention"] is attention]
+        assert f"{100 * sum(rates) / len(rates):.1f} (" in notebook.cells[0].source
 
 
 def test_sync_writes_what_a_script_measured(tmp_path, monkeypatch):

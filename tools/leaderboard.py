@@ -18,7 +18,10 @@ from blg561.language_model.books import CATALOGUE
 # context, is told beside an arrow
 LAST_ON_THE_AXIS = "kneser_ney_2"
 STEP = 10  # the axis begins and ends at multiples of it
-SHORT = ("kneser_ney_2", "kneser_ney_5", "lstm", "averaged", "dynamic", "all_one", "all_three")
+SHORT = (
+    *("kneser_ney_2", "kneser_ney_5", "lstm", "averaged", "endings"),
+    *("dynamic", "all_one", "all_one_endings", "all_three_endings"),
+)
 CAPTION = (
     "Validation perplexity on <cite>{title}</cite>, less is better. Where there are three seeds, "
     "the dot is their mean and the line goes from the lowest to the highest."

@@ -6,9 +6,8 @@
 - A code cell with the tag `results:NAME` shows what results/NAME.json holds, as `NAME = …` in
   capitals, on full lines where it is long. Of the leaderboard it shows the perplexities alone, as
   `MEASURED = …`, of recurrence what its script's `summary` says.
-- A Markdown cell with the tag `table:BOOK` shows the leaderboard of a book, one with
-  `table:spelling`, `table:spelling_lengths` or `table:spelling_beams` what results/spelling.json
-  says of all words, by their length, and by the width of the beam.
+- A Markdown cell with the tag `table:spelling`, `table:spelling_lengths` or `table:spelling_beams`
+  shows what results/spelling.json says of all words, by their length, and by the width of the beam.
 """
 
 import argparse
@@ -106,18 +105,15 @@ def packed(variable: str, value) -> str:
 
 
 def as_table(name: str) -> str:
-    """The leaderboard of a book, or a table of spelling. Raises LookupError where there is none."""
+    """A table of spelling. Raises LookupError where there is none of that name."""
     tables = {
         "spelling": spelling.table,
         "spelling_lengths": spelling.lengths_table,
         "spelling_beams": spelling.beams_table,
     }
-    if name in tables:
-        return tables[name](results.read("spelling"))
-    rows = [row for row in table.read() if row["book"] == name]
-    if not rows:
-        raise LookupError(f"table:{name}: the leaderboard has no such book")
-    return table.table(rows)
+    if name not in tables:
+        raise LookupError(f"table:{name}: expected one of {', '.join(tables)}")
+    return tables[name](results.read("spelling"))
 
 
 def shown(kind: str, name: str, root: Path) -> str:

@@ -46,11 +46,13 @@ TEXTS = ("book", "system", "gain over")  # columns that hold no figures
 ROWS = {
     "kneser_ney_5": "unigram",
     "averaged": "kneser_ney_5",
+    "endings": "averaged",
     "with_uniform": "averaged",
     "with_kneser_ney": "averaged",
     "with_cache": "averaged",
     "dynamic": "averaged",
     "all_one": "dynamic",
+    "all_one_endings": "all_one",
 }
 
 
@@ -137,7 +139,7 @@ def own_part(part: Part) -> Part:
         return alone[type(part)](**vars(part))
     if hasattr(part, "base"):
         return replace(part, base=own_part(part.base))
-    return replace(part, recipe=Provided(rows.BEST.name)) if part.reads_other_books else part
+    return replace(part, recipe=Provided(rows.AVERAGED.name)) if part.reads_other_books else part
 
 
 def figures(nats: np.ndarray) -> dict:

@@ -13,7 +13,7 @@ from benchmarks.leaderboard.table import find_stored
 from blg561.language_model.systems import Network
 from blg561.language_model.training import perplexity
 
-T_QUANTILE = 2.086  # Student's t, 97.5 %, with the 20 degrees of freedom of ten rows of three runs
+T_QUANTILE = 2.074  # Student's t, 97.5 %, with the 22 degrees of freedom of eleven rows of three
 
 
 def networks_of(book: str) -> list[dict]:
@@ -30,14 +30,14 @@ def spread(row: dict, rows: list[dict]) -> tuple[float, float]:
     """Where one more run of `row` comes out in 95 of 100 cases, if runs are normal.
 
     The prediction interval of Student's t, mean ± t · s · √(1 + 1/3). s² is the mean over `rows`,
-    the ten networks of one book, of the variance between three seeds: the three of one row alone
+    the eleven networks of one book, of the variance between three seeds: the three of one row alone
     would say little about their own spread.
 
-    Raises ValueError for other rows than ten of three runs.
+    Raises ValueError for other rows than eleven of three runs.
     """
     runs = [[result["perplexity"] for result in stored["results"]] for stored in rows]
-    if [*map(len, runs)] != [3] * 10:
-        raise ValueError(f"ten rows of three runs are needed, got runs {[*map(len, runs)]}")
+    if [*map(len, runs)] != [3] * 11:
+        raise ValueError(f"eleven rows of three runs are needed, got runs {[*map(len, runs)]}")
     s = math.sqrt(statistics.mean(map(statistics.variance, runs)))
     margin = T_QUANTILE * s * math.sqrt(1 + 1 / 3)
     mean = statistics.mean(result["perplexity"] for result in row["results"])

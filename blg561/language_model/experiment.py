@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from blg561.errors import InputError
 from blg561.language_model.dataset import ContinuingRows, Dataset, evaluation_loader
+from blg561.language_model.endings import share_steps, start_alike
 from blg561.language_model.models import (
     GatedModel,
     LanguageModel,
@@ -53,6 +54,8 @@ def build_model(recipe: Recipe, trainset: Dataset, device="cpu") -> LanguageMode
         locked_masks=recipe.locked_masks,
     )
     model.initialize_output_bias(trainset.counts())
+    if recipe.endings:
+        start_alike(model, trainset, recipe.endings)
     return model
 
 
@@ -96,6 +99,8 @@ def run(
     if recipe.first is not None:
         model.load_state_dict(weights_before(recipe, trainset, validset, device, others, **options))
     optimizer = build_optimizer(recipe, model)
+    if recipe.endings is not None:
+        share_steps(model, optimizer, trainset, recipe.endings)
     log = train(
         trainloader,
         evalloader,

@@ -31,10 +31,13 @@ class Recipe:
     dropout: in all places but those that `input_dropout`, `hidden_dropout` and `output_dropout`
         set; these, `embedding_dropout`, `weight_drop` and `locked_masks` are those of
         `models.LanguageModel`.
+    endings: letters of the longest ending whose words share their steps; 0 to share none, but to
+        keep the words that training never showed from unlearning; None for neither. Needs SGD; see
+        `endings.share_steps`.
     first: a training that comes before, on other texts and the same training part; its weights are
         where this one starts. See `experiment.run`.
 
-    Raises InputError for another cell or optimizer.
+    Raises InputError for another cell or optimizer, and for shared steps with one that is not SGD.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Recipe:
     batch_size: int = 20
     seq_length: int = 35
     seed: int = 0
+    endings: int | None = None
     first: Recipe | None = None
 
     def __post_init__(self):
@@ -68,6 +72,8 @@ class Recipe:
             value = getattr(self, field)
             if value not in known:
                 raise InputError(f"{field}: expected one of {', '.join(known)}, got {value!r}")
+        if self.endings is not None and self.optimizer != "SGD":
+            raise InputError(f"endings: steps are shared by SGD alone, got {self.optimizer}")
 
 
 def by_name(*recipes: Recipe) -> dict[str, Recipe]:
@@ -113,8 +119,9 @@ ASSIGNMENT = by_name(
     ),
 )
 
-# The ideas of awd-lstm-lm (Merity et al. 2018), one change at a time. A network soon knows the book
-# by heart, the less dropout it has the sooner, and then more epochs make it worse.
+# The ideas of awd-lstm-lm (Merity et al. 2018), one change at a time, and at the end one that is
+# not theirs. A network soon knows the book by heart, the less dropout it has the sooner, and then
+# more epochs make it worse.
 FIRST = Recipe(
     name="sgd",
     cell="lstm",
@@ -133,6 +140,7 @@ CHANGES = {
     "weight_drop": dict(weight_drop=0.4),
     # the rate stays above zero, so that there is something to average until the end
     "averaged": dict(average_decay=0.998, final_learning_rate=6.0),
+    "endings": dict(endings=4),
 }
 
 

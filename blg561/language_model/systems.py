@@ -204,7 +204,7 @@ class DynamicEvaluation(Network):
         settings = zip(parameters, gradients, self.rates, self.decays, self.trained, strict=True)
         with torch.no_grad():
             for p, gradient, rate, decay, trained in settings:
-                p += decay * (trained - p) - rate * gradient  # (BT.10)
+                p += decay * (trained - p) - rate * gradient  # (BT.12)
         self._start_block()
 
 
@@ -230,7 +230,7 @@ def gradient_scale(model: LanguageModel, dataloader: DataLoader) -> list[torch.T
         loss = cross_entropy(logits.flatten(0, 1), target.flatten())
         for square, gradient in zip(squares, torch.autograd.grad(loss, parameters), strict=True):
             square += gradient**2
-    return [(square / len(dataloader)).sqrt() for square in squares]  # (BT.9)
+    return [(square / len(dataloader)).sqrt() for square in squares]  # (BT.11)
 
 
 class Interpolation(System):
@@ -338,7 +338,7 @@ class Cache(System):
         remembered = (now - self.size <= then) & (then < now)
         votes = (self.theta * (hidden[now[:, 0]] @ hidden[:-1].T)).double()
         share = votes.masked_fill(~remembered, -math.inf).softmax(dim=1)
-        cached = torch.zeros_like(predicted[first:]).index_add_(1, read[1:], share)  # (BT.8)
+        cached = torch.zeros_like(predicted[first:]).index_add_(1, read[1:], share)  # (BT.10)
         predicted[first:] = (1 - self.weight) * predicted[first:] + self.weight * cached
         self.past_words, self.past_features = read[-self.size :], hidden[-self.size :]
         return Prediction(predicted, features)
