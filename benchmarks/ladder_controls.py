@@ -82,7 +82,8 @@ OTHER_TEXTS = {
 def run(name: str, recipe: Recipe) -> tuple[int, dict[str, float]]:
     """The recipe carried out, or the rest of it: its number of weights and its perplexities."""
     trainset, validset = experiment.build_datasets(recipe, books.find(BOOK))
-    trainset = OTHER_TEXTS.get(name, copy.copy)(trainset)
+    if name in OTHER_TEXTS:
+        trainset = OTHER_TEXTS[name](trainset)
     folder = MODELS / f"{name}-{recipe.seed}"
     with contextlib.redirect_stdout(sys.stderr):
         model, _ = experiment.run(

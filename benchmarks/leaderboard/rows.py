@@ -112,7 +112,7 @@ def beyond(book: str) -> Iterator[Row]:
         return Row(book, name, f"averaged network, {title}", tuple(map(parts, networks)))
 
     yield on_top("with_uniform", "uniform", lambda network: (network, UniformPart()))
-    # what the lexicon gives away, for the one network that comes with the package
+    # what the lexicon gives away, for the network as it comes with the package
     known = NetworkPart(Provided(AVERAGED.name)), UnseenPart()
     title = "averaged network, told by the lexicon which words are new (seed 0, as shipped)"
     yield Row(book, "lexicon_known", title, (known,))
@@ -152,7 +152,7 @@ def rows_of(book: str) -> Iterator[Row]:
 
 
 def seeds_of_best(book: str) -> tuple[int, ...]:
-    """A training on The Brothers Karamazov takes twenty minutes."""
+    """One for The Brothers Karamazov, which takes longest to train."""
     return SEEDS[:1] if book == "the_brothers_karamazov" else SEEDS
 
 
