@@ -151,7 +151,7 @@ MISTAKES = {
     "rnn-for-gated": (
         edited(
             RNNModel=(
-                '    cells = ("lstm", "gru", "gru_reset_first", "mingru")',
+                '    cells = ("lstm", "gru", "gru_reset_first", "mingru", "fixed_factors")',
                 '    cells = ("rnn",)',
             )
         ),

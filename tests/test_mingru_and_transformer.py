@@ -1,4 +1,4 @@
-"""The two rivals of the LSTM in lesson 8: the minimal GRU and the transformer, in PyTorch."""
+"""The LSTM's rivals in lesson 8, in PyTorch: minimal GRU, fixed factors, transformer."""
 
 import math
 from dataclasses import replace
@@ -9,6 +9,7 @@ import torch
 from blg561.language_model import checkpoints, experiment, recipes
 from blg561.language_model.dataset import Dataset
 from blg561.language_model.models import (
+    FixedFactors,
     GatedModel,
     LinearRecurrence,
     MinGRU,
@@ -79,8 +80,46 @@ def test_under_autocast_the_state_is_summed_up_in_its_own_type():
     assert h.dtype == last.dtype == torch.float32
 
 
-def test_a_text_in_two_parts_is_the_text_at_once():
-    model = GatedModel(V, F, F, 3, dropout=0.0, cell="mingru").double()
+# Fixed factors
+
+
+def test_fixed_factors_follow_the_equations_step_by_step_with_their_gradients():
+    torch.manual_seed(0)
+    cell = FixedFactors(6, 5).double()
+    x, h0, dy = (torch.randn(shape).double() for shape in [(3, 7, 6), (3, 5), (3, 7, 5)])
+    x.requires_grad_()
+    h0.requires_grad_()
+    leaves = x, h0, *cell.parameters()
+    out, last = cell(x, h0[None])
+    gradients = torch.autograd.grad((out * dy).sum() + last.sum(), leaves)
+    a = torch.exp(-1 / torch.exp(cell.log_tau))
+    h, looped = h0, []
+    for t in range(7):
+        h = a * h + torch.sqrt(1 - a**2) * (x[:, t] @ cell.Wc + cell.bc)
+        looped.append(torch.sigmoid(x[:, t] @ cell.Wz + cell.bz) * h)
+    looped = torch.stack(looped, dim=1)
+    torch.testing.assert_close(out, looped)
+    torch.testing.assert_close(last[0], h)
+    torch.testing.assert_close(
+        gradients, torch.autograd.grad((looped * dy).sum() + h.sum(), leaves)
+    )
+
+
+@torch.no_grad()
+def test_each_unit_begins_with_its_own_time_and_of_noise_all_states_are_as_large():
+    torch.manual_seed(0)
+    cell = FixedFactors(16, 16)
+    assert cell.log_tau[0] == 0 and cell.log_tau[-1].exp().item() == pytest.approx(100)
+    cell.bc.zero_()
+    _, last = cell(torch.randn(512, 600, 16), torch.zeros(1, 512, 16))
+    # however slowly a unit forgets, its state has the size of its candidate
+    ratio = last[0].square().mean(dim=0).sqrt() / cell.Wc.square().sum(dim=0).sqrt()
+    assert ratio.min() > 0.85 and ratio.max() < 1.15
+
+
+@pytest.mark.parametrize("cell", ["mingru", "fixed_factors"])
+def test_a_text_in_two_parts_is_the_text_at_once(cell):
+    model = GatedModel(V, F, F, 3, dropout=0.0, cell=cell).double()
     text = words(3, 20)
     whole, end = model(text, model.initialize(3))
     first, state = model(text[:, :13], model.initialize(3))
@@ -89,9 +128,9 @@ def test_a_text_in_two_parts_is_the_text_at_once():
     torch.testing.assert_close(state, end)
 
 
-@pytest.mark.parametrize("network", [GatedModel, TransformerModel])
-def test_weight_drop_is_refused_where_no_weights_carry_a_state(network):
-    cell = {GatedModel: "mingru", TransformerModel: "transformer"}[network]
+@pytest.mark.parametrize("cell", ["mingru", "fixed_factors", "transformer"])
+def test_weight_drop_is_refused_where_no_weights_carry_a_state(cell):
+    network = TransformerModel if cell == "transformer" else GatedModel
     with pytest.raises(ValueError, match=f"weight_drop: a {cell} has no weights"):
         network(V, F, F, cell=cell, weight_drop=0.3)
 
@@ -203,10 +242,10 @@ def test_a_block_does_what_it_is_told_with_each_part_that_it_adds():
     assert torch.equal(after, x)
 
 
-# Both through training, checkpoints and scoring
+# All through training, checkpoints and scoring
 
 
-@pytest.mark.parametrize("cell", ["mingru", "transformer"])
+@pytest.mark.parametrize("cell", ["mingru", "fixed_factors", "transformer"])
 def test_a_recipe_trains_is_kept_and_scores_each_word_once(cell, tmp_path):
     book = tmp_path / "book.txt"
     book.write_text("one two three four five six seven eight nine ten . " * 60, encoding="utf-8")

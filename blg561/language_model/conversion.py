@@ -24,8 +24,8 @@ def to_numpy(model: LanguageModel) -> NumpyLanguageModel:
     A layer's two biases become their sum. `embedding_dropout`, which acts in training only, has no
     counterpart.
 
-    Raises TypeError for anything but an RNNModel or a GatedModel, ValueError for layers of nn.GRU
-    and for minimal GRUs.
+    Raises TypeError for anything but an RNNModel or a GatedModel, ValueError for cells that it
+    cannot carry over: nn.GRU, minimal GRUs, fixed factors.
     """
     if not isinstance(model, RNNModel | GatedModel):
         raise TypeError(f"expected an RNNModel or a GatedModel, got {type(model).__name__}")

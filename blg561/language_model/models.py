@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -81,6 +82,32 @@ class MinGRU(nn.Module):
         return h, h[None, :, -1]
 
 
+class FixedFactors(nn.Module):
+    """A linear recurrence whose factors are learnt and the same at every step; a gate reads it out.
+
+    h_t = a h_{t-1} + √(1 - a²) (x_t Wc + bc), the output is σ(x_t Wz + bz) h_t, and each unit has
+    its factor a = e^(-1/τ). It has the weights of MinGRU, and beyond them log τ (H,): the gate says
+    what is read, where the minimal GRU's says what is kept. Fixed factors and their √(1 - a²) are
+    those of the LRU (Orvieto et al. 2023), here real, and the gated output is that of Mehta et al.
+    (2023). τ, the steps in which a unit forgets, begins between 1 and 100.
+    """
+
+    def __init__(self, in_size: int, out_size: int):
+        super().__init__()
+        D, H = in_size, out_size
+        for name, shape in dict(Wz=(D, H), bz=(H,), Wc=(D, H), bc=(H,)).items():
+            start = torch.empty(shape).uniform_(-1 / H**0.5, 1 / H**0.5)
+            setattr(self, name, nn.Parameter(start))
+        self.log_tau = nn.Parameter(torch.linspace(0, math.log(100), H))
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor):
+        """x (N, T, D) after the state (1, N, H) → output (N, T, H), new state (1, N, H)."""
+        rate = torch.exp(-self.log_tau)
+        write = torch.sqrt(-torch.expm1(-2 * rate)) * (x @ self.Wc + self.bc)
+        h = LinearRecurrence.apply(torch.exp(-rate).expand_as(write), write, state[0])
+        return torch.sigmoid(x @ self.Wz + self.bz) * h, h[None, :, -1]
+
+
 class LinearRecurrence(torch.autograd.Function):
     """h_t = keep_t h_{t-1} + write_t for all t at once, forward and backward by a parallel scan.
 
@@ -120,6 +147,7 @@ CELLS = {
     "gru": partial(nn.GRU, batch_first=True),
     "gru_reset_first": ResetFirstGRU,
     "mingru": MinGRU,
+    "fixed_factors": FixedFactors,
     "transformer": TransformerBlock,
 }
 STATE_WEIGHTS = "weight_hh_l0", "Wh", "Whi"  # what carries the state from step to step, in any cell
@@ -139,7 +167,7 @@ class LanguageModel(nn.Module):
         recurrent layers, and before the output layer.
     device: where the parameters are kept.
     cell: "rnn", "lstm"; "gru" for PyTorch's own GRU; "gru_reset_first" for ResetFirstGRU; "mingru"
-        for MinGRU.
+        for MinGRU, "fixed_factors" for FixedFactors.
     tie_weights: the output layer uses the embedding matrix (Press and Wolf 2017); needs
         embed_size = hidden_size.
     embedding_dropout: probability with which a word's whole vector is switched off for a window,
@@ -148,7 +176,7 @@ class LanguageModel(nn.Module):
         `dropout`.
     weight_drop: dropout on the weights from state to state of every layer, one mask a window
         (DropConnect, Merity et al. 2018). They are what a network can learn a text by heart with.
-        A minimal GRU has no such weights.
+        A minimal GRU and fixed factors have no such weights.
     locked_masks: one mask for all steps of a window, or else a fresh one for every step.
 
     The state is a tensor (layers, N, H), for LSTM layers a pair (h, c) of such tensors.
@@ -157,7 +185,7 @@ class LanguageModel(nn.Module):
     not have, tied weights of unequal sizes, `weight_drop` where there is nothing to drop.
     """
 
-    cells = ("rnn", "lstm", "gru", "gru_reset_first", "mingru")
+    cells = ("rnn", "lstm", "gru", "gru_reset_first", "mingru", "fixed_factors")
 
     def __init__(
         self,
@@ -190,7 +218,7 @@ class LanguageModel(nn.Module):
             raise ValueError(
                 f"tied weights need embed_size = hidden_size, got {embed_size} and {hidden_size}"
             )
-        if weight_drop and cell in ("mingru", "transformer"):
+        if weight_drop and cell in ("mingru", "fixed_factors", "transformer"):
             raise ValueError(f"weight_drop: a {cell} has no weights from state to state")
         self.arguments = sizes | dict(dropout=dropout, cell=cell, tie_weights=tie_weights)
         self.arguments |= places | others | dict(locked_masks=locked_masks)
@@ -284,9 +312,9 @@ class RNNModel(LanguageModel):
 
 
 class GatedModel(LanguageModel):
-    """LSTM layers, or GRUs with cell="gru", "gru_reset_first", "mingru"; else as LanguageModel."""
+    """LSTM layers, or another of `cells`; else as LanguageModel."""
 
-    cells = ("lstm", "gru", "gru_reset_first", "mingru")
+    cells = ("lstm", "gru", "gru_reset_first", "mingru", "fixed_factors")
 
 
 class TransformerModel(LanguageModel):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from blg561.errors import InputError
 
-CELLS = ("rnn", "lstm", "gru", "gru_reset_first", "mingru", "transformer")
+CELLS = ("rnn", "lstm", "gru", "gru_reset_first", "mingru", "fixed_factors", "transformer")
 OPTIMIZERS = ("SGD", "AdamW")
 
 
