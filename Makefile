@@ -45,8 +45,10 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@echo "==> pytest: the tests, two files at a time"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TWO_FILES)
 	@echo "==> pytest: every cell of every lesson against its stored output, two lessons at a time,"
-	@echo "    a row of the leaderboard, trained anew, the made submissions, graded, the site"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks tests/retrain_one_row.py \
+	@echo "    the networks of the package, a row of each leaderboard, trained anew,"
+	@echo "    the made submissions, graded, the site"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks \
+		tests/retrain_two_rows.py tests/score_provided_networks.py \
 		tests/grade_submissions.py tests/site_in_a_browser.py $(TWO_FILES)
 
 mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)

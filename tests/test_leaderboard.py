@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks import results
 from benchmarks.leaderboard import __main__ as command
-from benchmarks.leaderboard import files, networks, rows, scores, spread, table
+from benchmarks.leaderboard import files, hours, networks, rows, scores, spread, table
 from benchmarks.leaderboard import text as texts
 from benchmarks.leaderboard.parts import (
     CachePart,
@@ -32,7 +32,7 @@ from benchmarks.leaderboard.parts import (
 )
 from benchmarks.leaderboard.rows import Row
 from benchmarks.leaderboard.scores import Scores
-from blg561.language_model import books
+from blg561.language_model import books, experiment
 from blg561.language_model.checkpoints import CheckpointError
 from blg561.language_model.dataset import Dataset
 from blg561.language_model.ngrams import KneserNey, Uniform
@@ -370,6 +370,19 @@ def test_a_row_is_built_once_and_anew_when_its_recipe_changes(use, monkeypatch, 
     assert len(list(files.MODELS.glob("*/scores/*.pt"))) == 6  # those of others are kept
 
 
+def test_more_seeds_of_a_row_are_built_beside_those_that_are_stored(use, monkeypatch):
+    row = three_runs()
+    # the last seed alone is stored, from a machine whose networks are not here
+    stored = scores.build(replace(row, systems=row.systems[2:]))
+    stored["results"][0]["perplexity"], stored["precision"] = 1.5, ["elsewhere"]
+    trainings = counting(monkeypatch, networks, "train")
+    built = scores.build(row, stored)
+    assert len(trainings) == 2 and built["systems"] == describe(row.systems)
+    assert built["results"][2] == stored["results"][0]
+    assert built["results"][:2] == scores.build(row)["results"][:2]
+    assert "elsewhere" in built["precision"] and len(built["precision"]) == 2
+
+
 def test_what_an_interrupted_row_had_is_not_done_again(use, monkeypatch):
     row = three_runs()
     trainings, scorings = (
@@ -408,6 +421,35 @@ def test_a_row_trained_anew_has_the_perplexity_that_is_stored(use, tmp_path):
     built = scores.build(three_runs())
     again = spread.retrain(three_runs(), tmp_path / "again")
     assert again == pytest.approx(built["results"][0]["perplexity"], abs=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_the_time_of_an_epoch_is_that_of_its_share_of_the_words(tmp_path, monkeypatch, share):
+    clock = [0.0]
+
+    def train(model, criterion, optimizer, loader, **_):
+        clock[0] += sum(target.numel() for _, target in loader)
+
+    monkeypatch.setattr(hours, "train_one_epoch", train)
+    monkeypatch.setattr(hours.time, "process_time", lambda: clock[0])
+    book = tmp_path / "book.txt"
+    book.write_text("one two three four five six . " * 3000, encoding="utf-8")
+    parts = experiment.build_datasets(RECIPE, book)
+    before = parts[0].data.clone()
+    seconds = hours.seconds_an_epoch(RECIPE, *parts, share)
+    assert seconds == pytest.approx(len(before), rel=0.02)
+    assert torch.equal(parts[0].data, before)
+
+
+def test_the_hours_count_every_training_of_a_board_once():
+    counted = hours.trainings(rows.OWN_BOOK)
+    own = {recipe.name for book, recipe in counted if book == "pride_prejudice"}
+    assert own == {"lstm", *LADDER} and set(counted.values()) == {3}
+    assert all(recipe.seed == 0 and recipe.first is None for _, recipe in counted)
+    read_first = hours.trainings(rows.THREE_BOOKS)
+    assert all(recipe.first is not None for _, recipe in read_first)
+    found = {"boards": {"own_book": [{"seeds": 3, "seconds": 600}, {"seeds": 1, "seconds": 1800}]}}
+    assert hours.total(found, "own_book") == 1.0
 
 
 def test_one_more_run_lies_in_the_spread_in_95_of_100_cases():

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import re
 import shutil
 from pathlib import Path
@@ -19,7 +18,6 @@ from blg561.language_model import (
     practice,
     pretrained,
     recipes,
-    scoring,
     training,
 )
 from blg561.language_model.checkpoints import CheckpointError
@@ -211,12 +209,3 @@ def test_a_provided_file_is_the_one_its_card_describes(book, name):
     assert card["validation_perplexity"] <= (books.CATALOGUE[book].target_perplexity or math.inf)
     # 0.01 in a perplexity of 100
     assert abs(card["validation_loss"] - card["validation_loss_before_rounding"]) < 1e-4
-
-
-@pytest.mark.skipif("BLG561_DATA" not in os.environ, reason="needs the books in $BLG561_DATA")
-@pytest.mark.parametrize(("book", "name"), PROVIDED)
-def test_a_provided_network_scores_what_its_card_says(book, name):
-    score = scoring.score(*pretrained.load(book, name), books.find(book, download=False))
-    assert score["perplexity"] == pytest.approx(
-        pretrained.card(book, name)["validation_perplexity"], rel=1e-4
-    )

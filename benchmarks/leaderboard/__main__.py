@@ -10,7 +10,8 @@ rows that read the training part of the book and nothing else; they are kept in
 results/leaderboard.json. --board three_books: rows that may also read the other two books whole;
 they are kept in results/three_books.json. --list shows the rows of the board that is chosen.
 
-A row that the board's file has with the very same recipes and settings is not built again.
+A row that the board's file has with the very same recipes and settings is not built again, and of
+one that it has with fewer seeds the others alone are built.
 What is interrupted goes on where it was: trained networks and the scores of each part of a mixture
 are kept in models/leaderboard/, so that a row can be scored again without training. Several
 processes may build rows at the same time. --fresh scores the chosen rows again, as is needed when
@@ -78,9 +79,9 @@ def listing(chosen: Sequence[Row], board: Board) -> str:
     return "\n".join(lines)
 
 
-def build(row: Row, board: Board, keep: bool) -> dict:
-    say(f"{row.book}, {row.name}: about {expected_minutes(row):.1f} minutes")
-    built = scores.build(row)
+def build(row: Row, board: Board, keep: bool, stored: dict | None) -> dict:
+    say(f"{row.book}, {row.name}: at most about {expected_minutes(row):.1f} minutes")
+    built = scores.build(row, stored)
     if keep:
         table.write(built, board)
     say(f"{row.book}, {row.name}: {built['seconds']:.0f} s, {built['results']}")
@@ -122,7 +123,8 @@ def main(argv: list[str] | None = None):
         if table.is_current(stored, row) and not arguments.fresh:
             shown.append(stored)
         else:
-            shown.append(build(row, board, arguments.write))
+            kept = None if arguments.fresh else stored
+            shown.append(build(row, board, arguments.write, kept))
     print(table.table(shown, board))
 
 

@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -200,11 +201,20 @@ def mix(scores: Iterable[torch.Tensor], weights: Sequence[float]) -> torch.Tenso
     return -torch.logsumexp(weights.log() - torch.stack(list(scores)), dim=0)
 
 
-def build(row: Row) -> dict:
-    """The row as the file of results has it; takes as long as what it needs and is not stored."""
+def build(row: Row, stored: dict | None = None) -> dict:
+    """The row as the file of results has it; takes as long as what it needs and is not stored.
+
+    Where the row is `stored` with fewer seeds, what these reached stays, and the others are built.
+    """
     start = time.perf_counter()
     text = read_text(row.book)
-    results = [measure(parts, row.book) for parts in row.systems]
+    known = known_results(stored)
+    missing = (parts for parts in row.systems if files.digest(describe(parts)) not in known)
+    new = replace(row, systems=tuple(missing))
+    known |= {files.digest(describe(parts)): measure(parts, row.book) for parts in new.systems}
+    precisions = {networks.precision(recipe, row.book) for recipe in new.recipes()}
+    if len(new.systems) < len(row.systems):
+        precisions |= set(stored["precision"])
     read_elsewhere = {}
     if row.reads_other_books:
         elsewhere = torch.bincount(other_books(row.book), minlength=text.ntoken + 1)[:-1] > 0
@@ -213,8 +223,8 @@ def build(row: Row) -> dict:
         "book": row.book,
         "name": row.name,
         "systems": describe(row.systems),
-        "results": results,
-        "precision": sorted({networks.precision(recipe, row.book) for recipe in row.recipes()}),
+        "results": [known[files.digest(describe(parts))] for parts in row.systems],
+        "precision": sorted(precisions),
         "lexicon": text.ntoken,
         "unseen_in_lexicon": (~text.seen).sum().item(),
         **read_elsewhere,
@@ -222,6 +232,13 @@ def build(row: Row) -> dict:
         "seconds": round(time.perf_counter() - start, 1),
         "torch": torch.__version__,
     }
+
+
+def known_results(stored: dict | None) -> dict[str, dict]:
+    """What each system of a stored row reached, by the digest of its description."""
+    if stored is None:
+        return {}
+    return dict(zip(map(files.digest, stored["systems"]), stored["results"], strict=True))
 
 
 def measure(parts: tuple[Part, ...], book: str) -> dict:
