@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks import language_model, race, recurrence, results, seeds, spelling
-from benchmarks.leaderboard import bootstrap, spread, table
+from benchmarks.leaderboard import bootstrap, hours, spread, table
 from benchmarks.leaderboard.rows import OWN_BOOK, ROWS, THREE_BOOKS
 from blg561.language_model.books import CATALOGUE
 
@@ -30,7 +30,7 @@ def page() -> str:
     rows, nine = table.read(), seeds.of(BOOK)
     peer, pages = results.read("language_model"), results.read("bootstrap")
     spoken, three_books = results.read("spelling"), table.read(THREE_BOOKS)
-    singles = spread.networks_of(BOOK)
+    singles, trained = spread.networks_of(BOOK), results.read("training_hours")
     low, high = spread.spread(singles[0], singles)
     template = string.Template(TEMPLATE.read_text(encoding="utf-8"))
     return template.substitute(
@@ -47,11 +47,15 @@ def page() -> str:
         three_books_reads=THREE_BOOKS.reads,
         leaderboard=table.table(rows),
         three_books=table.table(three_books, THREE_BOOKS),
+        own_book_hours=f"{hours.total(trained, 'own_book'):.1f}",
+        three_books_hours=f"{hours.total(trained, 'three_books'):.1f}",
+        hours_machine=hours.said(trained["machine"]),
         three_books_minutes=round(sum(row["seconds"] for row in three_books) / 60),
         three_books_bootstrap=bootstrap.markdown(results.read("three_books_bootstrap")),
         draws=f"{pages['draws']:,}",
         block=pages["block"],
         bootstrap=bootstrap.markdown(pages),
+        first_epochs=recurrence.FIRST_EPOCHS,
         recurrence=recurrence.tables(results.read("recurrence")),
         spelling=spelling.table(spoken),
         spelling_words=f"{spoken[0]['test']['words']:,}",

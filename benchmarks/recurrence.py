@@ -1,6 +1,6 @@
-"""LSTM, GRU, minimal GRU and transformer on one novel, by one protocol: lesson 8's comparison.
+"""Five networks on one novel, by one protocol, recurrent or not: lesson 8's comparison.
 
-    python -m benchmarks.recurrence           # an hour of one idle core; goes on where it was
+    python -m benchmarks.recurrence           # two hours of one idle core; goes on where it was
     python -m benchmarks.recurrence trials    # this part alone; the parts are those of PARTS
 
 Every network has the LSTM recipe of lesson 4 but for what its trials change: tokens, lexicon,
@@ -18,6 +18,9 @@ results/recurrence.json has for each network
 - amounts: by share of the training part, its last words; amount_trials: for seed 0, as many epochs
   as on the whole, and more of them, twice as many for a quarter; the better on the first half is
   taken (with few updates a network has not learnt, with many it knows the piece by heart);
+- three_books: the chosen recipe on the other two books and the training part together, for
+  FIRST_EPOCHS, and then on the training part; three_books_trials: with seed 0, the second of these
+  trainings at the chosen rate and at a third of it; the better on the first half is taken;
 - context: by words read from the zero state before the word that is scored, 2000 words of the
   validation part; by seed;
 - writing: processor time for a word of 1000 and the bytes that are carried from word to word.
@@ -38,19 +41,22 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks import results
+from benchmarks.leaderboard import text
+from benchmarks.leaderboard.hours import seconds_an_epoch
 from benchmarks.leaderboard.parts import describe
 from blg561.errors import TrainingDiverged
 from blg561.language_model import books, experiment
 from blg561.language_model.generation import generate
 from blg561.language_model.recipes import ASSIGNMENT, Recipe
 from blg561.language_model.systems import Network
-from blg561.language_model.training import default_precision, perplexity, train_one_epoch
+from blg561.language_model.training import perplexity
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "models" / "recurrence"
 BOOK = "pride_prejudice"
 SEEDS = (0, 1, 2)
 SHARES = (0.5, 0.25, 0.125)
+FIRST_EPOCHS = 4  # of six times as much text
 CONTEXTS = (1, 2, 3, 5, 10, 20, 40, 63, 100, 200)
 PLACES = 2000
 WRITTEN = 1000
@@ -71,6 +77,10 @@ SHAPES = {
         dict(hidden_size=288, hidden_layers=2),
         dict(hidden_size=256, hidden_layers=4),
     ),
+    "fixed_factors": (
+        dict(hidden_size=288, hidden_layers=2),
+        dict(hidden_size=256, hidden_layers=4),
+    ),
     "transformer": (
         dict(hidden_size=192, hidden_layers=2),
         dict(hidden_size=232, hidden_layers=1),
@@ -82,6 +92,7 @@ TITLES = {
     "lstm": "LSTM",
     "gru": "GRU",
     "mingru": "minimal GRU",
+    "fixed_factors": "fixed factors",
     "transformer": "transformer",
 }
 
@@ -127,14 +138,20 @@ def build_datasets(recipe: Recipe, share: float = 1.0):
 
 
 def carry_out(recipe: Recipe, share: float = 1.0, curve: bool = False):
-    """The trained network, its history, its validation part; a training goes on where it was."""
+    """The trained network, its history, its validation part; a training goes on where it was.
+
+    Recipes of other names with the same training before them carry that out once.
+    """
     trainset, validset = build_datasets(recipe, share)
-    digest = hashlib.sha256(repr((recipe, share, curve)).encode()).hexdigest()[:12]
-    with contextlib.redirect_stdout(sys.stderr):
+    told = recipe if recipe.first is None else (recipe.first, recipe.seed)
+    digest = hashlib.sha256(repr((told, share, curve)).encode()).hexdigest()[:12]
+    # what measures a network asks for no gradients, and may be the first to need it
+    with contextlib.redirect_stdout(sys.stderr), torch.enable_grad():
         model, log = experiment.run(
             recipe,
             trainset,
             validset,
+            others=() if recipe.first is None else text.others(BOOK),
             folder=MODELS / digest,
             resume=True,
             eval_during_train=curve,
@@ -187,37 +204,17 @@ def runs(found: Results):
 def seconds(found: Results):
     """The networks take turns: what else the machine does then slows all of them down alike."""
     recipes = {cell: chosen(found, cell) for cell in SHAPES}
-    stored = found.found.get("seconds", {})
-    if stored and all(stored[c]["epoch"]["recipe"] == describe(r) for c, r in recipes.items()):
+    stored = {cell: row["epoch"]["recipe"] for cell, row in found.found.get("seconds", {}).items()}
+    if stored == {cell: describe(recipe) for cell, recipe in recipes.items()}:
         return
     found.found["seconds"] = {}  # all anew: only times of the same rounds can be compared
     rounds = {cell: [] for cell in SHAPES}
     for _ in range(ROUNDS):
         for cell, recipe in recipes.items():
-            rounds[cell].append(time_of_an_epoch(recipe))
+            rounds[cell].append(seconds_an_epoch(recipe, *build_datasets(recipe), share=0.25))
     for cell, recipe in recipes.items():
         epoch = round(statistics.median(rounds[cell]), 2)
         found.row("seconds", cell, "epoch", recipe, lambda _, e=epoch: {"seconds": e})
-
-
-def time_of_an_epoch(recipe: Recipe, share: float = 0.25) -> float:
-    """Processor time, from a part of one; the first words go by before the clock starts."""
-    trainset, validset = build_datasets(recipe, share)
-    warm_up, _ = build_datasets(recipe, 0.02)
-    model = experiment.build_model(recipe, trainset)
-    optimizer = experiment.build_optimizer(recipe, model)
-    for part in (warm_up, trainset):
-        loader, _ = experiment.build_loaders(recipe, part, validset)
-        start = time.process_time()
-        train_one_epoch(
-            model,
-            torch.nn.CrossEntropyLoss(),
-            optimizer,
-            loader,
-            precision=default_precision("cpu"),
-            sampled_words=recipe.sampled_words,
-        )
-    return (time.process_time() - start) / share
 
 
 def context(found: Results):
@@ -292,6 +289,26 @@ def for_the_share(found: Results, cell: str, share: float) -> Recipe:
     return best
 
 
+def three_books(found: Results):
+    for cell in SHAPES:
+        best = after_three_books(found, cell)
+        for seed in SEEDS:
+            found.row("three_books", cell, str(seed), replace(best, seed=seed), measure)
+
+
+def after_three_books(found: Results, cell: str) -> Recipe:
+    """The recipe of the own book, and before it the same on three; the better of two rates."""
+    own, lowest = chosen(found, cell), float("inf")
+    for factor in (1.0, 1 / 3):
+        first = replace(own, name=f"{cell}_first", epochs=FIRST_EPOCHS)
+        rate = round(own.learning_rate * factor, 4)
+        recipe = replace(own, name=f"{cell}_after_{rate}", learning_rate=rate, first=first)
+        row = found.row("three_books_trials", cell, str(rate), recipe, measure)
+        if row["first_half"] is not None and row["first_half"] < lowest:
+            best, lowest = recipe, row["first_half"]
+    return best
+
+
 def summary(found: dict) -> dict:
     """What lesson 8 and the table show of results/recurrence.json, by network.
 
@@ -318,6 +335,7 @@ def summary_of(found: dict, cell: str) -> dict:
             f"{share:g}": [found["amounts"][cell][amount(share, s)]["perplexity"] for s in SEEDS]
             for share in complete_shares(found)
         },
+        "three_books": [found["three_books"][cell][str(s)]["perplexity"] for s in SEEDS],
         "context": {
             str(length): [found["context"][cell][str(s)]["perplexity"][str(length)] for s in SEEDS]
             for length in CONTEXTS
@@ -359,7 +377,7 @@ def tables(found: dict) -> str:
         for cell, row in rows.items()
     }
     less = {
-        TITLES[cell]: [spread(values) for values in row["amounts"].values()]
+        TITLES[cell]: [spread(v) for v in (row["three_books"], *row["amounts"].values())]
         for cell, row in rows.items()
     }
     heads = ["perplexity", "in training", "seconds an epoch", "ms a word", "bytes carried"]
@@ -367,7 +385,7 @@ def tables(found: dict) -> str:
         [
             lines_of(["layers × units", "weights", "trials, first half"], chosen),
             lines_of(heads, whole),
-            lines_of([f"{share:g} of the text" for share in shares], less),
+            lines_of(["three books", *(f"{share:g} of the text" for share in shares)], less),
         ]
     )
 
@@ -384,7 +402,9 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
-PARTS = {part.__name__: part for part in (trials, runs, seconds, context, writing, amounts)}
+PARTS = {
+    part.__name__: part for part in (trials, runs, seconds, context, writing, amounts, three_books)
+}
 
 
 def main():

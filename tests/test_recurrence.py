@@ -122,6 +122,7 @@ def test_the_summary_has_the_rows_that_are_stored():
         ]
         parts = [*found["runs"][cell].values(), *found["context"][cell].values()]
         parts += [found["writing"][cell]["0"]]
+        assert row["three_books"] == [found["three_books"][cell][s]["perplexity"] for s in "012"]
         for stored in parts:  # the measurements are of the recipe that the trials chose
             assert stored["recipe"] | {"seed": 0} == recipe
 
@@ -144,3 +145,36 @@ def test_a_share_has_the_number_of_epochs_that_was_better_on_the_first_half(foun
     assert recurrence.for_the_share(found, "lstm", 0.25).epochs == 8
     scores |= {11: 70.0}
     assert recurrence.for_the_share(found, "lstm", 0.5).epochs == 11
+
+
+def test_three_books_come_before_the_chosen_recipe_at_the_better_of_two_rates(found, monkeypatch):
+    own = replace(ASSIGNMENT["lstm"], learning_rate=0.01, epochs=8, dropout=0.35)
+    monkeypatch.setattr(recurrence, "chosen", lambda *_: own)
+    scores = {0.01: 80.0, 0.0033: 90.0}
+    tried = []
+
+    def measure(recipe):
+        tried.append(recipe)
+        return {"first_half": scores[recipe.learning_rate]}
+
+    monkeypatch.setattr(recurrence, "measure", measure)
+    best = recurrence.after_three_books(found, "lstm")
+    assert best.learning_rate == 0.01 and len(tried) == 2
+    first = replace(own, name="lstm_first", epochs=recurrence.FIRST_EPOCHS)
+    for recipe in tried:
+        assert replace(recipe, name=own.name, learning_rate=0.01, first=None) == own
+        assert recipe.first == first
+    scores[0.0033] = 70.0
+    assert recurrence.after_three_books(recurrence.Results(), "lstm").learning_rate == 0.01
+    found.found.clear()
+    assert recurrence.after_three_books(found, "lstm").learning_rate == 0.0033
+
+
+def test_what_measures_without_gradients_can_train_first(tmp_path, monkeypatch):
+    book = tmp_path / "book.txt"
+    book.write_text("one two three four five six . " * 300, encoding="utf-8")
+    monkeypatch.setattr(recurrence.books, "find", lambda _: book)
+    monkeypatch.setattr(recurrence, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(recurrence, "WRITTEN", 40)
+    recipe = replace(ASSIGNMENT["lstm"], hidden_size=8, epochs=1, batch_size=4, sampled_words=None)
+    assert recurrence.write_words(recipe)["bytes"] == 2 * 8 * 4
