@@ -167,7 +167,6 @@ MADE = {
     ),
     "utf-16": (LAYERS.encode("utf-16"), 0, "null bytes"),
     # attacks, in `forward` alone: only what depends on it is lost
-    "endless": (in_forward("while True: pass"), 5, "within 3 seconds"),
     "sys-exit": (in_forward("import sys; sys.exit(0)"), 5, "SystemExit"),
     "os-exit": (in_forward("import os; os._exit(0)"), 5, "ended the process (exit code 0)"),
     "segfault": (in_forward("import ctypes; ctypes.string_at(0)"), 5, "crashed the process"),
@@ -349,6 +348,7 @@ MADE = {
 }
 # each takes the seconds that a method may take, twice: in grade_submissions.py
 SLOW = {
+    "endless": (in_forward("while True: pass"), 5, "within 3 seconds"),
     "fork-bomb": (
         in_forward("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"),
         5,
