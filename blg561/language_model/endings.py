@@ -68,8 +68,8 @@ def share_steps(
 ):
     """From now on let `optimizer` take shared steps with the vectors of the model's words.
 
-    A word that training never showed moves by those of other words alone: that it does not come in
-    training says nothing, or it would not be in the lexicon. So it is with its bias. All of these
+    Of a word that training never showed the own vector stays 0, and it moves with its endings: that
+    it does not come in training says nothing, or it would not be in the lexicon. All of these
     words have one step in common there, as if the share `ngrams.unseen_mass` of the words that
     training shows were new ones.
     """
