@@ -5,12 +5,17 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Here tools keep what they know, and people edit while tests run.
 CACHES = {".git", ".venv", "build", ".hypothesis", ".pytest_cache", ".ruff_cache", "__pycache__"}
 SOURCES = {".py", ".md", ".ipynb", ".toml", ".yml", ".cfg", ""}
+
+# A busy machine is no fault of the code: what takes long is seen in benchmarks.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def files_and_times() -> dict[str, int]:

@@ -220,11 +220,11 @@ def test_what_learns_nothing_is_no_network(tmp_path, text):
     assert "expected one that learns" in told(one)
 
 
-@pytest.mark.parametrize("name", test_grader.SLOW)
-def test_what_does_not_end_is_ended(tmp_path, name):
+@pytest.mark.parametrize("name", test_grader.LATER)
+def test_an_attack_and_what_does_not_end_cost_what_depends_on_them(tmp_path, name):
     if name in test_grader.NEEDS_ISOLATION and not test_grader.isolated():
         pytest.skip("this system does not isolate a process")
-    text, points, word = test_grader.SLOW[name]
+    text, points, word = test_grader.LATER[name]
     path = test_grader.made(tmp_path, name, text)
     one = grade.grade_one(path, test_grader.said_for("RNN"), 3, "", {})
     assert one.score == points and word in told(one), told(one)

@@ -64,7 +64,7 @@ def test_every_gradient_is_that_of_finite_differences(kind):
     assert error_to_differences(*example(kind)) < 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     sizes=st.fixed_dictionaries({name: st.integers(1, 5) for name in "NTSQKVA"}),

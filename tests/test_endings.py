@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, linear
 from torch.utils.data import DataLoader
@@ -68,7 +68,6 @@ def dense(lexicon, counts, longest):
 LEXICONS = st.lists(st.text("abc", min_size=1, max_size=5), min_size=1, max_size=12, unique=True)
 
 
-@settings(deadline=None)
 @given(LEXICONS, st.data(), st.integers(0, 4))
 def test_what_is_shared_is_by_the_letters(lexicon, data, longest):
     counts = torch.tensor(data.draw(st.tuples(*[st.integers(0, 2)] * len(lexicon))))
@@ -162,7 +161,7 @@ def test_the_probability_of_a_new_word_comes_near_that_of_good_and_turing(tmp_pa
     rare = [f"{'abcdefghij'[k]}ly" for k in range(10)]
     words = [w for k in range(10) for w in ["one two three four"] * 19 + [f"one {rare[k]}"]]
     path.write_text(" ".join([*words, *["one two three four"] * 49, "newly oddly"]))
-    recipe = replace(PLAIN, epochs=60, learning_rate=2.0, final_learning_rate=0.1)
+    recipe = replace(PLAIN, epochs=30, learning_rate=2.0, final_learning_rate=0.1)
     parts = experiment.build_datasets(recipe, path)
     model, _ = experiment.run(recipe, *parts, folder=tmp_path, eval_during_train=False)
     counts = parts[0].counts()
@@ -170,7 +169,7 @@ def test_the_probability_of_a_new_word_comes_near_that_of_good_and_turing(tmp_pa
     logits, _ = model(whole[:, :-1], model.initialize(1))
     mass = logits.softmax(dim=2)[..., counts == 0].sum(dim=2).mean()
     assert (counts == 0).sum() == 2
-    assert mass.item() == pytest.approx(unseen_mass(counts), rel=0.4)
+    assert mass.item() == pytest.approx(unseen_mass(counts), rel=0.3)
 
 
 def test_steps_are_shared_by_sgd_alone():

@@ -73,7 +73,7 @@ def test_every_gradient_is_that_of_finite_differences(layer_class):
         assert rel_error(gradients[name], differences) < 1e-6, name
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, seeds)
 def test_embedding_is_that_of_pytorch(sizes, seed):
     rng = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def test_embedding_is_that_of_pytorch(sizes, seed):
     np.testing.assert_allclose(layer.backward(dy)["dW"], W.grad, rtol=0, atol=1e-10)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, seeds)
 def test_affine_layer_is_that_of_pytorch(sizes, seed):
     rng = np.random.default_rng(seed)
@@ -104,7 +104,7 @@ def test_affine_layer_is_that_of_pytorch(sizes, seed):
         np.testing.assert_allclose(ours[name], parameter.grad, rtol=0, atol=1e-10, err_msg=name)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, seeds, st.sampled_from([1e-3, 1.0, 100.0, 1e4]))
 def test_cross_entropy_is_that_of_pytorch(sizes, seed, scale):
     rng = np.random.default_rng(seed)

@@ -170,84 +170,6 @@ MADE = {
     "sys-exit": (in_forward("import sys; sys.exit(0)"), 5, "SystemExit"),
     "os-exit": (in_forward("import os; os._exit(0)"), 5, "ended the process (exit code 0)"),
     "segfault": (in_forward("import ctypes; ctypes.string_at(0)"), 5, "crashed the process"),
-    "runs-away": (
-        in_forward("import os\nif os.fork(): os._exit(0)\nos.setsid()\nwhile True: pass"),
-        5,
-        "",
-    ),
-    "100-gb": (in_forward("np.ones(100 * 2**30 // 8)"), 5, "MemoryError"),
-    "1-gb-printed": (
-        in_forward("pass", "import sys\nfor _ in range(64): sys.stdout.buffer.write(bytes(2**24))"),
-        10,
-        "right",
-    ),
-    "big-file": (in_forward("open('x', 'wb').write(bytes(2**28))"), 5, "File too large"),
-    "kills": (
-        in_forward(
-            "import os\nfor process in (-1, os.getppid()):\n"
-            "    try: os.kill(process, 9)\n    except OSError: pass"
-        ),
-        10,
-        "",
-    ),
-    "numpy-patched": (
-        in_forward(
-            "return np.zeros((*x.shape[:2], self.out_size))",
-            "for name in ('allclose', 'array_equal', 'array', 'abs'):\n"
-            "    setattr(np, name, lambda *a, **k: True)",
-        ),
-        0,
-        "",
-    ),
-    "subclass": (
-        in_forward(
-            "return np.zeros((*x.shape[:2], self.out_size)).view(Equal)",
-            "class Equal(np.ndarray):\n    __eq__ = __le__ = __ne__ = lambda *_: True",
-        ),
-        5,
-        "numbers are wrong",
-    ),
-    "forged": (
-        in_forward(
-            "import json, os, socket\n"
-            "line = json.loads(__import__('sys').argv[1])['line']\n"
-            "text = json.dumps([{'score': 10}, []]).encode()\n"
-            "os.write(line, len(text).to_bytes(8, 'big') + text)"
-        ),
-        5,
-        "other arrays than",
-    ),
-    "floods": (
-        in_forward(
-            "import json, os, sys\nos.write(json.loads(sys.argv[1])['line'], b'\\xff' * 100)"
-        ),
-        5,
-        "a message of",
-    ),
-    "harness-patched": (
-        LAYERS.replace(
-            "import numpy as np",
-            "import numpy as np\nimport __main__\n"
-            "__main__.DO['run_layer'] = lambda said, arrays: ({}, arrays)",
-            1,
-        ),
-        0,
-        "other arrays than",
-    ),
-    "no-exception": (
-        in_forward("class Odd(BaseException): pass\nraise Odd"),
-        5,
-        "ended the process",
-    ),
-    "root-again": (in_forward("import os\nos.setuid(0)"), 5, "PermissionError"),
-    "other-folders": (in_forward("import os\nos.listdir('..' + '/..')"), 5, "PermissionError"),
-    "deep-folders": (
-        in_forward("import os\nfor _ in range(60): os.mkdir('d'); os.chdir('d')"),
-        10,
-        "right",
-    ),
-    "huge-view": (in_forward("return np.broadcast_to(0.0, (2**20, 2**12))"), 5, "MemoryError"),
-    "objects": (in_forward("return np.array([[[object()]]])"), 5, "TypeError"),
     "reads-solution": (
         "from blg561.layer.layer import Layer\nopen(" + repr(str(SOLUTION)) + ")\n" + LAYERS,
         0,
@@ -346,8 +268,88 @@ MADE = {
         "Error",
     ),
 }
-# each takes the seconds that a method may take, twice: in grade_submissions.py
-SLOW = {
+# those of which there is one kind above, or that end after seconds: in grade_submissions.py
+LATER = {
+    # attacks, in `forward` alone
+    "runs-away": (
+        in_forward("import os\nif os.fork(): os._exit(0)\nos.setsid()\nwhile True: pass"),
+        5,
+        "",
+    ),
+    "100-gb": (in_forward("np.ones(100 * 2**30 // 8)"), 5, "MemoryError"),
+    "1-gb-printed": (
+        in_forward("pass", "import sys\nfor _ in range(64): sys.stdout.buffer.write(bytes(2**24))"),
+        10,
+        "right",
+    ),
+    "big-file": (in_forward("open('x', 'wb').write(bytes(2**28))"), 5, "File too large"),
+    "kills": (
+        in_forward(
+            "import os\nfor process in (-1, os.getppid()):\n"
+            "    try: os.kill(process, 9)\n    except OSError: pass"
+        ),
+        10,
+        "",
+    ),
+    "numpy-patched": (
+        in_forward(
+            "return np.zeros((*x.shape[:2], self.out_size))",
+            "for name in ('allclose', 'array_equal', 'array', 'abs'):\n"
+            "    setattr(np, name, lambda *a, **k: True)",
+        ),
+        0,
+        "",
+    ),
+    "subclass": (
+        in_forward(
+            "return np.zeros((*x.shape[:2], self.out_size)).view(Equal)",
+            "class Equal(np.ndarray):\n    __eq__ = __le__ = __ne__ = lambda *_: True",
+        ),
+        5,
+        "numbers are wrong",
+    ),
+    "forged": (
+        in_forward(
+            "import json, os, socket\n"
+            "line = json.loads(__import__('sys').argv[1])['line']\n"
+            "text = json.dumps([{'score': 10}, []]).encode()\n"
+            "os.write(line, len(text).to_bytes(8, 'big') + text)"
+        ),
+        5,
+        "other arrays than",
+    ),
+    "floods": (
+        in_forward(
+            "import json, os, sys\nos.write(json.loads(sys.argv[1])['line'], b'\\xff' * 100)"
+        ),
+        5,
+        "a message of",
+    ),
+    "harness-patched": (
+        LAYERS.replace(
+            "import numpy as np",
+            "import numpy as np\nimport __main__\n"
+            "__main__.DO['run_layer'] = lambda said, arrays: ({}, arrays)",
+            1,
+        ),
+        0,
+        "other arrays than",
+    ),
+    "no-exception": (
+        in_forward("class Odd(BaseException): pass\nraise Odd"),
+        5,
+        "ended the process",
+    ),
+    "root-again": (in_forward("import os\nos.setuid(0)"), 5, "PermissionError"),
+    "other-folders": (in_forward("import os\nos.listdir('..' + '/..')"), 5, "PermissionError"),
+    "deep-folders": (
+        in_forward("import os\nfor _ in range(60): os.mkdir('d'); os.chdir('d')"),
+        10,
+        "right",
+    ),
+    "huge-view": (in_forward("return np.broadcast_to(0.0, (2**20, 2**12))"), 5, "MemoryError"),
+    "objects": (in_forward("return np.array([[[object()]]])"), 5, "TypeError"),
+    # each takes the seconds that a method may take, twice
     "endless": (in_forward("while True: pass"), 5, "within 3 seconds"),
     "fork-bomb": (
         in_forward("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"),

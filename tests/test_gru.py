@@ -113,7 +113,7 @@ def test_sequence_differs_from_torch_nn_where_it_is_not():
     assert sequence_error_to_autograd(*layer_and_rng(GRULayer), nn_gru) > 0.1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(any_sequence)
 def test_any_sequence_agrees_with_autograd(drawn):
     assert_sequence_agrees(GRULayer, gru_step, **drawn)

@@ -56,7 +56,7 @@ def by_steps(layer, inputs, upstream):
     return np.stack(h, axis=1), states, gradients
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     layer_class=st.sampled_from(LAYERS),
     sizes=st.tuples(*[st.integers(1, 5)] * 4),
@@ -85,7 +85,7 @@ def test_a_sequence_is_its_steps(layer_class, sizes, dtype, seed):
         assert ours[name].shape == gradient.shape
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     layer_class=st.sampled_from(LAYERS),
     T=st.integers(2, 7),

@@ -80,7 +80,7 @@ def test_every_gradient_is_that_of_finite_differences(cell, tie_weights):
         np.testing.assert_allclose(gradients[name], differences, rtol=1e-6, atol=1e-6 * scale)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(list(CELLS)), st.booleans(), st.integers(0, 2**32 - 1))
 def test_logits_states_and_gradients_are_those_of_autograd(cell, tie_weights, seed):
     model = build(cell, tie_weights, seed)

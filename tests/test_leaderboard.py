@@ -99,7 +99,7 @@ def counting(monkeypatch, module, name):
 # What is measured
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.integers(0, 1000))
 def test_with_unk_is_a_distribution_over_the_seen_words_and_unk(seen, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -106,7 +106,7 @@ def test_sequence_agrees_with_autograd_and_torch_nn(sequence):
     assert sequence_error_to_autograd(*layer_and_rng(LSTMLayer), sequence) < 1e-10
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(any_sequence)
 def test_any_sequence_agrees_with_autograd(drawn):
     assert_sequence_agrees(LSTMLayer, lstm_step, **drawn)

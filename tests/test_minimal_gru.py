@@ -82,7 +82,7 @@ def test_sequence_agrees_with_autograd():
     assert sequence_error_to_autograd(*layer_and_rng(MinGRULayer), sequence) < 1e-10
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(any_sequence, st.integers(1, 40))
 def test_any_sequence_agrees_with_autograd(drawn, T):
     """T = 1, powers of two and all between: the rounds of the scan end differently."""
@@ -92,7 +92,7 @@ def test_any_sequence_agrees_with_autograd(drawn, T):
 # The scan
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 70), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_a_scan_is_the_loop(T, N, seed):
     rng = np.random.default_rng(seed)

@@ -116,7 +116,7 @@ def test_every_length_estimates_its_own_discounts_from_its_own_counts(order):
     assert (system.discounts != [0.5, 1.0, 1.5]).any(axis=1).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     order=st.integers(1, 5),
     text=st.lists(st.integers(0, 4), min_size=5, max_size=40),

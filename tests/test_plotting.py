@@ -76,7 +76,7 @@ def test_loss_curves_show_every_loss_at_its_epoch(histories):
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.01, 20), min_size=1, max_size=6))
 def test_perplexity_is_exp_of_the_loss_on_a_logarithmic_axis(losses):
     epochs = range(1, len(losses) + 1)

@@ -215,7 +215,7 @@ def test_the_nouns_are_of_the_scene_that_was_set_last(sample):
 # ---------------------------------------------------------------------------------- the text
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(tokens=st.integers(1, 400), seed=st.integers(0, 2**32))
 def test_the_tokeniser_gives_the_sample_back(tokens, seed):
     assert tokenize(practice.text(tokens, seed)) == practice.source().sample(tokens, seed)

@@ -87,14 +87,14 @@ def test_a_drawn_text_is_made_of_blocks_of_successive_words():
 def test_an_interval_has_the_true_mean_in_95_of_100_cases_where_blocks_outlast_the_memory():
     """A text whose hard stretches last 20 words: single words as blocks say far too little."""
     rng, inside = np.random.default_rng(0), {1: 0, 100: 0}
-    for _ in range(300):
+    for _ in range(200):
         stretches = np.repeat(rng.normal(size=200), 20)
         for block in inside:
-            means = bootstrap.drawn_means(stretches, block, draws=400, seed=0)
+            means = bootstrap.drawn_means(stretches, block, draws=300, seed=0)
             low, high = np.percentile(means, [2.5, 97.5])
             inside[block] += low <= 0 <= high
-    assert inside[100] / 300 == pytest.approx(0.94, abs=0.04)
-    assert inside[1] / 300 < 0.5
+    assert inside[100] / 200 == pytest.approx(0.94, abs=0.04)
+    assert inside[1] / 200 < 0.5
 
 
 def test_a_gain_is_taken_word_by_word():

@@ -56,7 +56,7 @@ def test_every_gradient_is_that_of_finite_differences():
     assert error_to_differences(*example()) < 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.fixed_dictionaries({name: st.integers(1, 5) for name in "NPTDH"}),
     seed=st.integers(0, 2**32 - 1),

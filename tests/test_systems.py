@@ -88,7 +88,7 @@ every_system = pytest.mark.parametrize("name", SYSTEMS)
 
 
 @every_system
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(t=st.integers(1, N - 1), data=st.data())
 def test_no_score_depends_on_a_later_word(name, t, data):
     system = SYSTEMS[name]()
@@ -113,7 +113,7 @@ def test_every_distribution_sums_to_one(name):
 
 
 @every_system
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=20))
 def test_the_pieces_in_which_a_text_is_read_change_nothing(name, lengths):
     system = SYSTEMS[name]()
@@ -257,7 +257,7 @@ def test_weight_one_is_the_part_and_no_weights_are_equal_weights():
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(weights=st.lists(st.floats(0, 1), min_size=2, max_size=2), seed=st.integers(0, 99))
 def test_no_other_weights_score_better_than_the_best(weights, seed):
     generator = torch.Generator().manual_seed(seed)
