@@ -664,6 +664,27 @@ def test_a_network_that_read_other_books_first(corpus, monkeypatch, capsys):
     assert "three_books.pt exists" in refusal(capsys, *train)
 
 
+def test_ctrl_c_while_it_reads_other_books_loses_nothing(corpus, monkeypatch, capsys):
+    other = corpus.with_name("other.txt")
+    other.write_text(100 * "It is a different book. ", encoding="utf-8")
+    monkeypatch.setattr(books, "find_novels", lambda besides: [other])
+    one_epoch = training.train_one_epoch
+
+    def one_epoch_or_stop(*arguments, **options):
+        if len(arguments[4]["epoch"]) == 1:
+            raise KeyboardInterrupt
+        return one_epoch(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "train_one_epoch", one_epoch_or_stop)
+        assert main(["train", "--book", "practice", "--recipe", "three_books"]) == 130
+    error = capsys.readouterr().err
+    assert "three_books_first.pt. Go on with" in error and "--resume" in error
+    assert len(checkpoints.load("models/practice/three_books_first.pt")["log"]["epoch"]) == 1
+    assert main(command_in(error)) == 0
+    assert len(checkpoints.load("models/practice/three_books_first.pt")["log"]["epoch"]) == 2
+
+
 def test_the_other_novels_are_those_of_project_gutenberg(monkeypatch):
     monkeypatch.setattr(books, "find", lambda key: Path(key))
     others = [str(path) for path in books.find_novels(besides="tale_of_two_cities")]

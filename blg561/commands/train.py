@@ -88,7 +88,8 @@ def train(arguments) -> int:
     datasets = experiment.build_datasets(recipe, text)
     others = [] if recipe.first is None else books.find_novels(besides=book.key)
     check_place(path, resume=True, overwrite=True)
-    before = modified(path)
+    files = [path] if recipe.first is None else [path, path.with_name(f"{recipe.first.name}.pt")]
+    before = {file: modified(file) for file in files}
     try:
         with silence(arguments.quiet):
             announce(recipe, book, datasets, device, path)
@@ -103,13 +104,15 @@ def train(arguments) -> int:
                 precision=arguments.precision,
             )
     except KeyboardInterrupt:
-        saved = modified(path) != before
+        saved = [file for file in files if modified(file) != before[file]]
+        if arguments.resume:
+            saved += filter(os.path.exists, files)
     else:
         print(f"validation perplexity {perplexity(log['validation_loss'][-1]):.2f}{asked(book)}")
         if not arguments.quiet:
             print(f"Now: {PROGRAM} generate --model {shlex.quote(str(path))}")
         return 0
-    print(go_on(arguments, path, saved), file=sys.stderr)
+    print(go_on(arguments, saved), file=sys.stderr)
     return 130
 
 
@@ -178,11 +181,11 @@ def modified(path: Path) -> int | None:
     return path.stat().st_mtime_ns if os.path.exists(path) else None
 
 
-def go_on(arguments, path: Path, saved: bool) -> str:
+def go_on(arguments, saved: list[Path]) -> str:
     """What to say after Ctrl-C. A run with --overwrite must not go on from the older file."""
-    if saved or (arguments.resume and path.exists()):
+    if saved:
         given = [word for word in arguments.argv if word not in ("--resume", "--overwrite")]
         command = shlex.join([*PROGRAM.split(), *given, "--resume"])
-        return f"interrupted; what was finished is in {path}. Go on with:\n  {command}"
+        return f"interrupted; what was finished is in {saved[0]}. Go on with:\n  {command}"
     command = shlex.join([*PROGRAM.split(), *arguments.argv])
     return f"interrupted before the first epoch was saved. Start again with:\n  {command}"
