@@ -610,7 +610,7 @@ QUESTIONS: dict[str, Question] = {
         ),
     ),
     "08.7": Question(
-        expected=(2048, 193_536),
+        expected=(3200, 120_960),
         hint="An LSTM carries two vectors, a transformer block two for every word of its window.",
         items=("LSTM", "transformer"),
     ),
