@@ -53,10 +53,22 @@ class FirstUnitsGRU(GRULayer):
         return super().backward(np.where(np.arange(self.out_size) < self.shown, dh, 0))
 
 
+class KeepingGRU(GRULayer):
+    """A GRU whose gates start with a bias that keeps the state (lesson 3).
+
+    The control for "without attention it learns slowly because no gradient arrives": here it does.
+    """
+
+    def __init__(self, *sizes_and_rng):
+        super().__init__(*sizes_and_rng)
+        self.b[: self.out_size] = 2.5  # of the update gate, the share that stays
+
+
 LAYERS = {
     "GRU": GRULayer,
     "self-attention": SelfAttentionLayer,
     "GRU, 16 units shown": FirstUnitsGRU,
+    "GRU that keeps": KeepingGRU,
 }
 
 
@@ -83,6 +95,7 @@ SETTINGS = [
     Setting("additive"),
     Setting(None, 16, how="free"),
     Setting(None, encoder="GRU, 16 units shown"),
+    Setting(None, encoder="GRU that keeps", decoder="GRU that keeps"),
 ]
 
 
