@@ -613,6 +613,8 @@ FAULTS = [
           "overwrite=arguments.overwrite,", "overwrite=False,"),
     Fault("commands/train.py", "--precision is ignored", "precision=arguments.precision,",
           'precision="auto",'),
+    Fault("commands/train.py", "Ctrl-C forgets what was read before the book",
+          "files = [path] if recipe.first is None else", "files = [path] if True else"),
     Fault("commands/generate.py", "--seed is ignored", "seed=arguments.seed,", "seed=None,"),
     Fault("commands/generate.py", "--top-p is ignored", "top_p=arguments.top_p,", "top_p=None,"),
     Fault("commands/pronounce.py", "--beam is ignored", "words, arguments.beam)", "words, 1)"),
