@@ -228,6 +228,7 @@ def test_an_attack_and_what_does_not_end_cost_what_depends_on_them(tmp_path, nam
     path = test_grader.made(tmp_path, name, text)
     one = grade.grade_one(path, test_grader.said_for("RNN"), 3, "", {})
     assert one.score == points and word in told(one), told(one)
+    assert not one.flags
 
 
 class Evil:

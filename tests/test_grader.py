@@ -1,6 +1,6 @@
 """The grader on made submissions: each usual mistake and each attack gets the points that it must.
 
-The language model's are in grade_submissions.py, which takes longer.
+The language model's and those of LATER are in grade_submissions.py, which takes longer.
 """
 
 import contextlib
@@ -268,7 +268,7 @@ MADE = {
         "Error",
     ),
 }
-# those of which there is one kind above, or that end after seconds: in grade_submissions.py
+# more of a kind that stands above, and those that end after seconds: in grade_submissions.py
 LATER = {
     # attacks, in `forward` alone
     "runs-away": (
