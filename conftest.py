@@ -20,9 +20,9 @@ FIRST = (
     "05_BeyondTheTarget",
     "06_OpenTheBox",
     "test_grader",
-    "test_training",
     "test_command_line",
-    "test_notebooks",
+    "test_experiment",
+    "test_layer_language_model",
 )
 
 

@@ -6,10 +6,8 @@ import math
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -570,47 +568,6 @@ def test_the_command_named_after_ctrl_c_leads_to_the_same_weights(corpus, monkey
     assert main(argv) == 0
     assert main(["train", *plain]) == 0
     assert same(weights("a folder/lstm.pt"), weights("models/practice/lstm.pt"))
-
-
-FOUR_EPOCHS = ["train", "--book", "practice", "--epochs", "4", "--precision", "float32"]
-
-
-def train_and_wait(folder: str):
-    """What the process of the next test runs: three epochs, and then nothing until a signal."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    shrink(Path(folder), dict.__setitem__)
-    one_epoch = training.train_one_epoch
-
-    def one_epoch_or_wait(*arguments, **options):
-        if len(arguments[4]["epoch"]) == 3:
-            print("waiting", flush=True)
-            time.sleep(60)
-        return one_epoch(*arguments, **options)
-
-    training.train_one_epoch = one_epoch_or_wait
-    sys.exit(main(FOUR_EPOCHS))
-
-
-def test_sigint_ends_a_process_with_130_and_the_checkpoint(corpus, capsys):
-    code = "import sys; from test_command_line import *; train_and_wait(sys.argv[1])"
-    search = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(corpus.parent)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-    )
-    for line in process.stdout:
-        if line == "waiting\n":
-            process.send_signal(signal.SIGINT)
-    error = process.stderr.read()
-    assert process.wait() == 130
-    assert "Traceback" not in error and "interrupted" in error
-    assert len(checkpoints.load("models/practice/lstm.pt")["log"]["epoch"]) == 3
-    assert main(command_in(error)) == 0
-    assert main([*FOUR_EPOCHS, "--folder", "whole"]) == 0
-    assert same(weights("models/practice/lstm.pt"), weights("whole/lstm.pt"))
 
 
 # evaluate

@@ -3,11 +3,9 @@
 import ast
 import importlib.metadata
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
-import zipfile
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -239,20 +237,3 @@ def test_the_command_ends_with_the_exit_code_of_main():
 def test_one_oldest_python_everywhere(file, pattern):
     found = re.search(pattern, (ROOT / file).read_text(encoding="utf-8"))
     assert found and ".".join(found.groups()) == PYTHON, f"{file}: {found and found.group()}"
-
-
-def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(tmp_path):
-    source = tmp_path / "source"  # setuptools writes beside what it builds
-    shutil.copytree(ROOT / "blg561", source / "blg561")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    command += ["--no-build-isolation", "--no-index", "--wheel-dir", tmp_path, source]
-    subprocess.run(command, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    folder = ROOT / "blg561"
-    files = (path for path in folder.rglob("*") if path.is_file())
-    wanted = {path.relative_to(ROOT).as_posix() for path in files}
-    assert held == {name for name in wanted if "__pycache__" not in name}
-    assert f"-{blg561.__version__}-" in wheel.name

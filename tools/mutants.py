@@ -41,7 +41,8 @@ def files_of(fault: Fault) -> list[str]:
     """The tests that have to notice it; "GRU: ..." is looked for in those of the GRU first."""
     first = fault.name.partition(":")[0].lower()
     names = sorted(TESTS[fault.file].split(), key=lambda name: name != first)
-    return [f"tests/test_{name}.py" for name in names]
+    plain = {name: f"tests/test_{name}.py" for name in names}
+    return [path if (ROOT / path).exists() else f"tests/{name}.py" for name, path in plain.items()]
 
 
 def fingerprint(fault: Fault) -> str:

@@ -1,0 +1,111 @@
+"""Lessons made here, run by pytest with the settings of this repository, and by the make targets.
+
+It is not one of the plain tests, so its name keeps it out of `pytest tests`; `make test` runs it.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from test_notebooks import result, stream
+
+from tools import notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
+    """Plain `pytest` with this repository's settings, on a lesson with made-up outputs."""
+    cells = {
+        "right": new_code_cell("print('2')", outputs=[stream("2\n")]),
+        "wrong": new_code_cell("print('2')", outputs=[stream("3\n")]),
+        "address": new_code_cell(
+            "object()", outputs=[result(text_plain="<object at 0x7f00aa11bb>")]
+        ),
+        "figure": new_code_cell(
+            "from IPython.display import display_png\ndisplay_png(b'new', raw=True)",
+            outputs=[new_output("display_data", data={"image/png": "b2xk"})],
+        ),
+        "note": new_code_cell("import sys\nprint('a note', file=sys.stderr)"),
+        "bar": new_code_cell("import sys\nprint('50%|█    | 1/2', file=sys.stderr)"),
+        "cleared": new_code_cell("import sys\nprint('50%|█\\r       \\r', file=sys.stderr)"),
+        "warning": new_code_cell("import warnings\nwarnings.warn('slow')"),
+        "ignored": new_code_cell(
+            "print('2')", outputs=[stream("3\n")], metadata={"tags": ["nbval-ignore-output"]}
+        ),
+        "raises": new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]}),
+        "breaks": new_code_cell("1 / 0"),
+        "html": new_code_cell(
+            "from IPython.display import display_html\ndisplay_html('<b>new</b>', raw=True)",
+            outputs=[new_output("display_data", data={"text/html": "<b>old</b>"})],
+        ),
+    }
+    division = {"ename": "ZeroDivisionError", "evalue": "division by zero", "traceback": []}
+    cells["raises"].outputs = [new_output("error", **division)]
+    for count, cell in enumerate(cells.values(), start=1):
+        cell.execution_count = count
+    for folder in ("notebooks", "tests", "tools"):
+        (tmp_path / folder).mkdir()
+    nbformat.write(new_notebook(cells=list(cells.values())), tmp_path / "notebooks/01.ipynb")
+    for file in ("pyproject.toml", "conftest.py", "tools/nbval-sanitize.cfg"):
+        shutil.copy(ROOT / file, tmp_path / file)
+
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=result.xml"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True)
+
+    results = ElementTree.parse(tmp_path / "result.xml").iter("testcase")
+    failed = [name for name, case in zip(cells, results, strict=True) if len(case)]
+    assert failed == ["wrong", "bar", "warning", "breaks"]
+
+
+BAR_THAT_CLEARS_ITSELF = (
+    "import sys\nprint('\\r50%\\r   \\r', end='', file=sys.stderr)\nprint('done')"
+)
+
+
+def test_notebooks_are_run_from_a_clean_kernel_and_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "LESSONS", tmp_path)
+    stale = new_code_cell("x = 1\nx", outputs=[stream("old")], execution_count=7)
+    notebook = new_notebook(cells=[stale, new_code_cell(BAR_THAT_CLEARS_ITSELF)])
+    nbformat.write(notebook, tmp_path / "01_A.ipynb")
+    nbformat.write(new_notebook(cells=[new_code_cell("x")]), tmp_path / "02_B.ipynb")
+    before = (tmp_path / "02_B.ipynb").read_bytes()
+
+    assert notebooks.store("01") == 0
+    stored = nbformat.read(tmp_path / "01_A.ipynb", as_version=4)
+    assert [cell.execution_count for cell in stored.cells] == [1, 2]
+    assert stored.cells[0].outputs[0].data == {"text/plain": "1"}
+    assert stored.cells[1].outputs == [stream("done\n")]
+
+    assert notebooks.store("02") == 1, "x of the first lesson is not in the second one's kernel"
+    assert (tmp_path / "02_B.ipynb").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_A.ipynb", "02_B.ipynb"]
+    assert notebooks.store("03") == 2
+
+
+def test_make_lessons_leaves_the_files_alone_and_hands_what_came_out_to_the_site(
+    tmp_path, monkeypatch
+):
+    lessons, executed = tmp_path / "notebooks", tmp_path / "executed"
+    lessons.mkdir()
+    monkeypatch.setattr(notebooks, "LESSONS", lessons)
+    monkeypatch.setattr(notebooks, "EXECUTED", executed)
+    handed = []
+    monkeypatch.setattr(notebooks.site, "build", lambda folder: handed.append(folder) or 0)
+    nbformat.write(new_notebook(cells=[new_code_cell("print(6 * 7)")]), lessons / "01_A.ipynb")
+    stale = new_code_cell("x", outputs=[stream("stale")], execution_count=2)
+    broken = new_notebook(cells=[new_code_cell("print(3)\n1 / 0"), stale])
+    nbformat.write(broken, lessons / "02_B.ipynb")
+    before = [path.read_bytes() for path in sorted(lessons.iterdir())]
+
+    assert notebooks.run() == 1, "the second lesson stops at an error"
+
+    assert handed == [executed]
+    first, second = (nbformat.read(executed / n, 4) for n in ("01_A.ipynb", "02_B.ipynb"))
+    assert first.cells[0].outputs == [stream("42\n")]
+    assert second.cells[0].outputs[0] == stream("3\n") and not second.cells[1].outputs
+    assert [path.read_bytes() for path in sorted(lessons.iterdir())] == before
