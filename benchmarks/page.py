@@ -67,10 +67,12 @@ def page() -> str:
             [row["test"]["word_error_rate"] for row in results.read("spelling_quick")]
         ),
         spelling_trials=spelling.trials_table(results.read("spelling_trials")),
-        spelling_differences=spelling.differences(spoken),
+        spelling_differences=spelling.differences(spoken, "test"),
+        spelling_beam_differences=spelling.differences(spoken, "test_beam"),
         spelling_lengths=spelling.lengths_table(spoken),
         spelling_curves=spelling.curves_table(spoken),
         spelling_beams=spelling.beams_table(spoken),
+        spelling_aloud=spelling.aloud_table(spoken),
     )
 
 

@@ -3,10 +3,11 @@
     python -m benchmarks.spelling             # trains what results/spelling.json does not have
     python -m benchmarks.spelling --write     # keeps each run there, and the network of the package
     python -m benchmarks.spelling --rates     # the trials that the learning rates are chosen by
-    python -m benchmarks.spelling --trials    # those that dropout is chosen by, likewise
+    python -m benchmarks.spelling --trials    # two rates of dropout, by the networks before these
     python -m benchmarks.spelling --quick     # the training of two minutes, from three seeds
 
-Both have the same sizes, the same epochs and the same rates tried. A run goes on where it was
+Both have the same sizes, the same epochs and the same rates tried, each with the better of two
+rates of dropout. A run goes on where it was
 interrupted, after its last epoch (models/spelling/); --fresh runs again what the file has. All
 scores are of the weights as the file of a network has them, rounded to float16. What is chosen is
 chosen on the validation words; the test words are scored once, at the end of a run.
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -41,9 +43,14 @@ RECIPES = {"attention": ATTENTION, "fixed_vector": FIXED_VECTOR}
 FOLDER = Path("models/spelling")
 LENGTHS = ((1, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 28))
 WIDTHS = (1, 2, 4, 8)
+WIDTH = 4  # that of the test words
+IN_A_LINE = (1, 2, 3, 4, 5)
+LINES = 500
 DRAWS = 1000
 EVALUATED = ("validation", "test")
-# What was tried against learning the words by heart, by both networks and with seed 0.
+# What was tried against learning the words by heart, by both networks and with seed 0. They had a
+# wider decoder and one layer before it.
+BEFORE = dict(hidden_size=512, encoder_layers=1, label_smoothing=0.0, epochs=14)
 TRIALS = ({"dropout": 0.25}, {"dropout": 0.4})
 
 
@@ -80,6 +87,33 @@ def by_length(scores: training.Scores) -> list[dict]:
             scores.lengths[chosen],
         )
         rows.append({"letters": [low, high], **describe(part)})
+    return rows
+
+
+def lines_of(words: data.Dictionary, number: int) -> data.Dictionary:
+    """`LINES` lines of so many of the words, drawn from a seed and written without a gap.
+
+    A line has every combination of its words' pronunciations.
+    """
+    picked = np.random.default_rng(number).choice(sorted(words), (LINES, number)).tolist()
+    return {
+        "".join(line): tuple(
+            tuple(itertools.chain(*sounds))
+            for sounds in itertools.product(*(words[word] for word in line))
+        )
+        for line in picked
+    }
+
+
+def read_aloud(model, words: data.Dictionary) -> list[dict]:
+    """The phoneme error for lines of one word, of two words, and so on."""
+    rows = []
+    for number in IN_A_LINE:
+        lines = lines_of(words, number)
+        found = describe(training.evaluate(model, lines))
+        letters = round(mean(map(len, lines)), 1)
+        phonemes = {name: value for name, value in found.items() if name.startswith("phoneme")}
+        rows.append({"words": number, "letters": letters, **phonemes})
     return rows
 
 
@@ -123,6 +157,7 @@ def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, traini
     """Carry out one training; the row that describes it, and the network."""
     model, curve, log = carry_out(recipe, parts)
     scores = {part: training.evaluate(model, parts[part]) for part in EVALUATED}
+    scores["test_beam"] = training.evaluate(model, parts["test"], WIDTH)
     beams = {width: training.evaluate(model, parts["validation"], width) for width in WIDTHS[1:]}
     row = {
         "attention": recipe.attention,
@@ -135,6 +170,7 @@ def run(recipe: Recipe, parts: dict[str, data.Dictionary]) -> tuple[dict, traini
         "curve": curve,
         **{part: describe(found) for part, found in scores.items()},
         "by_length": by_length(scores["test"]),
+        "in_a_line": read_aloud(model, parts["test"]),
         "beams": {
             1: describe(scores["validation"]),
             **{width: describe(found) for width, found in beams.items()},
@@ -173,7 +209,7 @@ def trials(parts: dict[str, data.Dictionary], write: bool):
     rows = results.read("spelling_trials") or []
     for change in TRIALS:
         for recipe in RECIPES.values():
-            recipe = replace(recipe, **change)
+            recipe = replace(recipe, **BEFORE, **change)
             if any(row["recipe"] == vars(recipe) for row in rows):
                 continue
             model, curve, log = carry_out(recipe, parts)
@@ -227,26 +263,39 @@ def last_loss(rows: list[dict], name: str) -> str:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: a line for each network, over its seeds."""
+    """Markdown: for each network, over its seeds, a line for greedy decoding and one for a beam."""
     lines = [
         "| | seeds | parameters | word error, % | seed 0, over words | phoneme error, % "
         "| seed 0, over words | minutes |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in trained(rows):
-        title, mine = TITLES[name], of(rows, name)
-        cells = [title, len(mine), f"{mine[0]['parameters']:,}"]
-        for rate in ("word", "phoneme"):
-            low, high = mine[0]["test"][f"{rate}_interval"]
-            cells += [percent([row["test"][f"{rate}_error_rate"] for row in mine])]
-            cells += [f"{100 * low:.1f} to {100 * high:.1f}"]
-        cells += [f"{mean(row['seconds'] for row in mine) / 60:.0f}"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        mine = of(rows, name)
+        minutes = f"{mean(row['seconds'] for row in mine) / 60:.0f}"
+        cells = [TITLES[name], len(mine), f"{mine[0]['parameters']:,}", *rates_of(mine, "test")]
+        lines.append(line_of(*cells, minutes))
+        cells = ["", "", *rates_of(mine, "test_beam"), ""]
+        lines.append(line_of(f"the same, beam of {WIDTH}", *cells))
     return "\n".join(lines)
 
 
+def rates_of(rows: list[dict], part: str) -> list[str]:
+    """Both error rates over the seeds, each with the interval over words of the first seed."""
+    cells = []
+    for rate in ("word", "phoneme"):
+        low, high = rows[0][part][f"{rate}_interval"]
+        cells += [percent([row[part][f"{rate}_error_rate"] for row in rows])]
+        cells += [f"{100 * low:.1f} to {100 * high:.1f}"]
+    return cells
+
+
+def line_of(*cells) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
 def parts_table(rows: list[dict], first: str, labels: list, rate_of) -> str:
-    """Markdown: a line for each label, the mean word error of each network over its seeds.
+    """Markdown: a line for each label, the mean error of each network over its seeds.
 
     rate_of: (row, the number of the label) → rate.
     """
@@ -255,7 +304,7 @@ def parts_table(rows: list[dict], first: str, labels: list, rate_of) -> str:
     lines += ["| --- |" + " ---: |" * len(names)]
     for number, label in enumerate(labels):
         rates = (percent([rate_of(row, number) for row in of(rows, name)]) for name in names)
-        lines.append(f"| {label} | " + " | ".join(rates) + " |")
+        lines.append(line_of(label, *rates))
     return "\n".join(lines)
 
 
@@ -278,9 +327,19 @@ def beams_table(rows: list[dict]) -> str:
 
 
 def curves_table(rows: list[dict]) -> str:
-    """By epoch, validation words."""
-    epochs = range(1, ATTENTION.epochs + 1)
-    return parts_table(rows, "epoch", epochs, lambda row, k: row["curve"][k]["word_error_rate"])
+    """By every second epoch, validation words."""
+    epochs = range(2, ATTENTION.epochs + 1, 2)
+    return parts_table(
+        rows, "epoch", epochs, lambda row, k: row["curve"][epochs[k] - 1]["word_error_rate"]
+    )
+
+
+def aloud_table(rows: list[dict]) -> str:
+    """By the number of test words in a line, phoneme error."""
+    labels = [f"{part['words']}, {part['letters']:.0f} letters" for part in rows[0]["in_a_line"]]
+    return parts_table(
+        rows, "words", labels, lambda row, k: row["in_a_line"][k]["phoneme_error_rate"]
+    )
 
 
 def trials_table(rows: list[dict]) -> str:
@@ -292,27 +351,26 @@ def trials_table(rows: list[dict]) -> str:
             for row in rows
             if row["recipe"]["dropout"] == change["dropout"]
         }
-        cells = change["dropout"], percent([found[True]]), percent([found[False]])
-        lines.append("| {} | {} | {} |".format(*cells))
+        lines.append(line_of(change["dropout"], percent([found[True]]), percent([found[False]])))
     return "\n".join(lines)
 
 
-def differences(rows: list[dict]) -> str:
+def differences(rows: list[dict], part: str) -> str:
     """In words: for each seed that both have, how far attention is below its rival."""
     found = []
     for row in of(rows, "attention"):
         for rival in of(rows, "fixed_vector"):
             if rival["seed"] == row["seed"]:
-                low, high = paired(row, rival)
-                point = rival["test"]["word_error_rate"] - row["test"]["word_error_rate"]
+                low, high = paired(row, rival, part)
+                point = rival[part]["word_error_rate"] - row[part]["word_error_rate"]
                 found.append(f"{100 * point:.1f} ({100 * low:.1f} to {100 * high:.1f})")
     return ", ".join(found)
 
 
-def paired(row: dict, rival: dict) -> list[float]:
+def paired(row: dict, rival: dict, part: str) -> list[float]:
     """The interval of the rival's word error less that of `row`, over draws of the same words."""
-    n = row["test"]["words"]
-    wrong, other = (from_bits(one["wrong"]["test"], n).astype(float) for one in (row, rival))
+    n = row[part]["words"]
+    wrong, other = (from_bits(one["wrong"][part], n).astype(float) for one in (row, rival))
     return interval(other - wrong, np.ones(n))
 
 

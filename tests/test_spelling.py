@@ -22,10 +22,10 @@ from blg561.spelling.recipes import ATTENTION, FIXED_VECTOR
 TINY = dict(embed_size=3, hidden_size=4)
 
 
-def tiny(attention=True, seed=0, dropout=0.0) -> SpellingModel:
+def tiny(attention=True, seed=0, **arguments) -> SpellingModel:
     """A network with large random weights, so that its choices are far from even."""
     torch.manual_seed(seed)
-    model = SpellingModel(**TINY, attention=attention, dropout=dropout)
+    model = SpellingModel(**TINY, attention=attention, **arguments)
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=1.5)
     return model.eval()
@@ -132,13 +132,16 @@ def test_padding_changes_nothing(attention):
     assert model.letters.weight.grad[5:8].all()
 
 
-def test_the_encoder_is_a_bidirectional_lstm_over_the_letters_alone():
-    model = tiny()
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_encoder_is_a_bidirectional_lstm_over_the_letters_alone(layers):
+    model = tiny(encoder_layers=layers)
     source = torch.tensor([[5, 6, 7, PAD], [8, 9, 10, 11]])
-    reference = torch.nn.LSTM(3, 2, batch_first=True, bidirectional=True)
+    reference = torch.nn.LSTM(3, 2, layers, batch_first=True, bidirectional=True)
     weights = {}
-    for suffix, part in {"": model.rightward, "_reverse": model.leftward}.items():
-        weights |= {name + suffix: weight for name, weight in part.state_dict().items()}
+    for number, layer in enumerate(model.encoder):
+        for suffix, part in {"": layer.rightward, "_reverse": layer.leftward}.items():
+            for name, weight in part.state_dict().items():
+                weights[name.replace("l0", f"l{number}") + suffix] = weight
     reference.load_state_dict(weights)
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         model.letters(source), [3, 4], batch_first=True, enforce_sorted=False
@@ -147,7 +150,7 @@ def test_the_encoder_is_a_bidirectional_lstm_over_the_letters_alone():
     expected, _ = torch.nn.utils.rnn.pad_packed_sequence(expected, batch_first=True)
     memory, mask, (start, _) = model.encode(source)
     torch.testing.assert_close(memory[mask], expected[mask])
-    last = torch.cat([h[0], h[1]], dim=-1)
+    last = torch.cat([h[-2], h[-1]], dim=-1)
     torch.testing.assert_close(start[0], torch.tanh(model.start(last)))
 
 
@@ -180,6 +183,23 @@ def test_without_attention_the_decoder_knows_the_word_by_its_start_alone():
 def test_an_odd_size_is_an_error():
     with pytest.raises(ValueError, match="even number, got 5"):
         SpellingModel(hidden_size=5)
+
+
+def test_no_layer_is_an_error():
+    with pytest.raises(ValueError, match="encoder_layers: expected at least 1, got 0"):
+        SpellingModel(encoder_layers=0)
+
+
+def test_dropout_comes_before_each_layer_and_before_attention(monkeypatch):
+    """Each time the whole of what the next layer reads."""
+    model = tiny(encoder_layers=2)
+    monkeypatch.setattr(model.dropout, "forward", lambda x: x * 0)
+    memory, _, (h, _) = model.encode(torch.tensor([[5, 6, 7]]))
+    assert not memory.any()
+    for layer in model.encoder:
+        zeros = torch.zeros(1, 3, layer.rightward.input_size)
+        _, last = layer(zeros, torch.tensor([3]))
+    torch.testing.assert_close(h[0], torch.tanh(model.start(last)))
 
 
 # Decoding
@@ -338,10 +358,23 @@ def test_an_interval_holds_the_rate_and_narrows_with_the_words():
     np.testing.assert_array_equal(benchmark.from_bits(benchmark.bits(wrong), 13), wrong)
 
 
+def test_a_line_is_its_words_and_every_way_to_say_them():
+    words = {"read": (("R", "EH", "D"), ("R", "IY", "D")), "a": (("AH",), ("EY",))}
+    words |= {"night": (("N", "AY", "T"),)}
+    assert set(benchmark.lines_of(words, 1)) == set(words)
+    lines = benchmark.lines_of(words, 2)
+    assert set(lines) == {one + other for one in words for other in words}
+    assert set(lines["reada"]) == {
+        (*read, *a) for read in (("R", "EH", "D"), ("R", "IY", "D")) for a in (("AH",), ("EY",))
+    }
+    assert lines["nightread"][0] == ("N", "AY", "T", "R", "EH", "D")
+
+
 # Training
 
 
 SMALL = replace(ATTENTION, embed_size=8, hidden_size=16, epochs=3, batch_size=16, dropout=0.1)
+SMALL = replace(SMALL, encoder_layers=1, label_smoothing=0.0)
 
 
 def test_every_pronunciation_is_trained_on_once_an_epoch():
@@ -365,7 +398,26 @@ def test_the_loss_is_that_of_the_right_symbols_and_not_of_padding():
     log_p = logits.log_softmax(dim=-1)
     right = [(0, 0, 4), (0, 1, 9), (0, 2, 7), (0, 3, END), (1, 0, 3), (1, 1, END)]
     expected = -sum(log_p[place] for place in right) / len(right)
-    torch.testing.assert_close(training.loss_of(model, source, target), expected)
+    trained, loss = training.losses_of(model, source, target)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(trained, expected)
+    trained, loss = training.losses_of(model, source, target, label_smoothing=0.3)
+    torch.testing.assert_close(loss, expected)
+    even = -torch.cat([log_p[0], log_p[1, :2]]).mean()
+    torch.testing.assert_close(trained, 0.7 * expected + 0.3 * even)
+
+
+def test_what_a_recipe_smooths_is_trained_and_not_reported():
+    """After the same steps another network, whose loss is still that of the right symbols."""
+    words, found = data.made(0, 20), {}
+    for smoothing in (0.0, 0.5):
+        recipe = replace(SMALL, label_smoothing=smoothing, epochs=20, dropout=0.0, batch_size=32)
+        model, log = training.train(recipe, words, precision="float32")
+        (batch,) = training.batches(training.pairs_of(words), 32, np.random.default_rng(0))
+        found[smoothing] = log["loss"][-1], training.losses_of(model, *batch)[1].item()
+    assert found[0.5][0] > found[0.0][0]
+    for reported, after in found.values():
+        assert reported == pytest.approx(after, rel=0.1)
 
 
 @pytest.mark.parametrize("attention", [True, False])
@@ -381,7 +433,9 @@ def test_every_epoch_has_an_order_of_its_own(monkeypatch):
     monkeypatch.setattr(
         training,
         "train_one_epoch",
-        lambda model, pairs, optimizer, scheduler, size, rng, *_: seen.append(rng.random()) or 1.0,
+        lambda model, pairs, optimizer, scheduler, recipe, rng, *_: (
+            seen.append(rng.random()) or 1.0
+        ),
     )
     training.train(SMALL, data.made(0, 10))
     training.train(replace(SMALL, seed=1), data.made(0, 10))
@@ -431,7 +485,9 @@ def test_numbers_that_are_not_finite_stop_a_training_before_they_reach_the_weigh
     before = model.combine.weight.clone()
     pairs = training.pairs_of(data.made(0, 10))
     with pytest.raises(TrainingDiverged, match="loss nan"):
-        training.train_one_epoch(model, pairs, optimizer, scheduler, 4, np.random.default_rng(0))
+        training.train_one_epoch(
+            model, pairs, optimizer, scheduler, SMALL, np.random.default_rng(0)
+        )
     assert torch.equal(model.combine.weight, before)
 
 
@@ -494,7 +550,7 @@ def test_the_results_are_of_todays_recipes_and_hold_together():
     for row in results.read("spelling") or []:
         name, seed = benchmark.key(row)
         assert row["recipe"] == vars(replace(recipes[name], seed=seed))
-        for part in ("validation", "test"):
+        for part in ("validation", "test", "test_beam"):
             found = row[part]
             wrong = benchmark.from_bits(row["wrong"][part], found["words"])
             assert found["word_error_rate"] == pytest.approx(wrong.mean(), abs=1e-5)
@@ -503,6 +559,7 @@ def test_the_results_are_of_todays_recipes_and_hold_together():
                 assert low < found[f"{rate}_error_rate"] < high
         assert sum(part["words"] for part in row["by_length"]) == row["test"]["words"]
         assert row["beams"]["1"] == row["validation"]
+        assert [part["words"] for part in row["in_a_line"]] == [1, 2, 3, 4, 5]
         assert [step["epoch"] for step in row["curve"]] == list(range(1, 1 + len(row["curve"])))
 
 
@@ -512,8 +569,8 @@ def test_the_results_are_of_todays_recipes_and_hold_together():
 @shipped
 def test_pronounce_prints_a_line_a_word(capsys):
     """Two of them are test words; all three are as the dictionary has them."""
-    assert main(["pronounce", "night", "Queue", "autumn"]) == 0
-    assert capsys.readouterr().out == "night   N AY T\nqueue   K Y UW\nautumn  AO T AH M\n"
+    assert main(["pronounce", "night", "Water", "autumn"]) == 0
+    assert capsys.readouterr().out == "night   N AY T\nwater   W AO T ER\nautumn  AO T AH M\n"
 
 
 @shipped

@@ -6,8 +6,9 @@
 - A code cell with the tag `results:NAME` shows what results/NAME.json holds, as `NAME = …` in
   capitals, on full lines where it is long. Of the leaderboard it shows the perplexities alone, as
   `MEASURED = …`, of recurrence what its script's `summary` says.
-- A Markdown cell with the tag `table:spelling`, `table:spelling_lengths` or `table:spelling_beams`
-  shows what results/spelling.json says of all words, by their length, and by the width of the beam.
+- A Markdown cell with the tag `table:spelling`, `table:spelling_lengths`, `table:spelling_beams` or
+  `table:spelling_aloud` shows what results/spelling.json says of all words, by their length, by the
+  width of the beam, and by the number of words in a line.
 """
 
 import argparse
@@ -110,6 +111,7 @@ def as_table(name: str) -> str:
         "spelling": spelling.table,
         "spelling_lengths": spelling.lengths_table,
         "spelling_beams": spelling.beams_table,
+        "spelling_aloud": spelling.aloud_table,
     }
     if name not in tables:
         raise LookupError(f"table:{name}: expected one of {', '.join(tables)}")

@@ -44,7 +44,7 @@ class Hypothesis:
     def score(self, length_power):
         """ln p divided by the number of steps to the power `length_power`, which is at least 0."""
         steps = len(self.symbols) + self.finished
-        return self.log_probability / max(steps, 1) ** length_power  # (ATT.26)
+        return self.log_probability / max(steps, 1) ** length_power  # (ATT.27)
 
 
 class EncoderDecoder:
@@ -285,7 +285,7 @@ def best_steps(hypotheses, log_p, width):
     A step (k, v, ln p) goes on with the symbol v after the hypothesis k. At most `width`, the most
     probable first; what has the probability 0 is none.
     """
-    total = np.array([[one.log_probability] for one in hypotheses]) + log_p  # (ATT.27)
+    total = np.array([[one.log_probability] for one in hypotheses]) + log_p  # (ATT.26)
     best = np.argsort(-total, axis=None, kind="stable")[:width]
     places = np.unravel_index(best, total.shape)
     steps = [(int(k), int(v), float(total[k, v])) for k, v in zip(*places, strict=True)]

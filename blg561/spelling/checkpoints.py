@@ -15,7 +15,7 @@ from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
 from blg561.spelling.model import SpellingModel
 
-FORMAT = "blg561 spelling, version 1"
+FORMAT = "blg561 spelling, version 2"
 SHIPPED = Path(__file__).parent / "pretrained" / "attention.pt"
 
 

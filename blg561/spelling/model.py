@@ -3,7 +3,7 @@
 N words, S letters in the longest, T phonemes and `END` in the longest pronunciation, H hidden
 units, V symbols that may be written. Symbols are those of `data`; rows are filled up with PAD.
 
-The decoder has the 512 units of Toshniwal and Livescu (2016), in one layer where theirs has three.
+Toshniwal and Livescu (2016) have more of the same: 512 units, and three layers in the decoder.
 """
 
 from __future__ import annotations
@@ -16,12 +16,30 @@ from blg561.layer.encoder_decoder import PAD
 from blg561.spelling.data import SOURCE_SYMBOLS, TARGET_SYMBOLS
 
 
+class Bidirectional(nn.Module):
+    """LSTMs in both directions, H/2 units each, over the steps of each row and not its padding."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.rightward = nn.LSTM(input_size, hidden_size // 2, batch_first=True)
+        self.leftward = nn.LSTM(input_size, hidden_size // 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor):
+        """x (N, S, F), lengths (N,) → states (N, S, H), and (N, H): the last of each direction."""
+        backwards = reversal(lengths, x.shape[1])
+        right, _ = self.rightward(x)
+        left, _ = self.leftward(reordered(x, backwards))
+        row = torch.arange(len(x), device=x.device)
+        last = torch.cat([right[row, lengths - 1], left[row, lengths - 1]], dim=-1)
+        return torch.cat([right, reordered(left, backwards)], dim=-1), last
+
+
 class SpellingModel(nn.Module):
     """Letters → phonemes.
 
-    The encoder reads a word in both directions, H/2 units each. The decoder starts from a layer
-    over the last state of each direction. Attention is the dot product of Luong et al. (2015) with
-    the decoder's state after the step as its query, over the encoder's states of all letters;
+    Each layer of the encoder reads in both directions, H/2 units each. The decoder starts from a
+    layer over the last state of each direction. Attention is the dot product of Luong et al. (2015)
+    with the decoder's state after the step as its query, over the encoder's states of all letters;
     their (5): the output layer sees tanh(W [context, state]). Without attention it sees
     tanh(W state), and H numbers are all that the decoder knows of the word.
 
@@ -29,20 +47,25 @@ class SpellingModel(nn.Module):
     hidden_size: H, an even number.
     attention: whether the decoder may look at the letters.
     dropout: probability of dropout on both embeddings, the encoder's states and before the output.
+    encoder_layers: the first reads the letters, each other one the states of the one before it.
 
-    Raises ValueError for an odd `hidden_size`.
+    Raises ValueError for an odd `hidden_size` and for no layer.
     """
 
-    def __init__(self, embed_size=64, hidden_size=512, attention=True, dropout=0.0):
+    def __init__(
+        self, embed_size=64, hidden_size=384, attention=True, dropout=0.0, encoder_layers=2
+    ):
         super().__init__()
         if hidden_size % 2:
             raise ValueError(f"hidden_size: expected an even number, got {hidden_size}")
+        if encoder_layers < 1:
+            raise ValueError(f"encoder_layers: expected at least 1, got {encoder_layers}")
         self.arguments = dict(embed_size=embed_size, hidden_size=hidden_size)
-        self.arguments |= dict(attention=attention, dropout=dropout)
+        self.arguments |= dict(attention=attention, dropout=dropout, encoder_layers=encoder_layers)
         self.attention = attention
         self.letters = nn.Embedding(SOURCE_SYMBOLS, embed_size)
-        self.rightward = nn.LSTM(embed_size, hidden_size // 2, batch_first=True)
-        self.leftward = nn.LSTM(embed_size, hidden_size // 2, batch_first=True)
+        sizes = [embed_size] + [hidden_size] * (encoder_layers - 1)
+        self.encoder = nn.ModuleList(Bidirectional(size, hidden_size) for size in sizes)
         self.start = nn.Linear(hidden_size, hidden_size)
         self.phonemes = nn.Embedding(TARGET_SYMBOLS, embed_size)
         self.decoder = nn.LSTM(embed_size, hidden_size, batch_first=True)
@@ -58,13 +81,10 @@ class SpellingModel(nn.Module):
         """
         mask = source != PAD
         lengths = mask.sum(dim=1)
-        backwards = reversal(lengths, source.shape[1])
-        x = self.dropout(self.letters(source))
-        right, _ = self.rightward(x)
-        left, _ = self.leftward(reordered(x, backwards))
-        row = torch.arange(len(source), device=source.device)
-        last = torch.cat([right[row, lengths - 1], left[row, lengths - 1]], dim=-1)
-        memory = self.dropout(torch.cat([right, reordered(left, backwards)], dim=-1))
+        memory = self.dropout(self.letters(source))
+        for layer in self.encoder:
+            states, last = layer(memory, lengths)
+            memory = self.dropout(states)
         c = self.start(last)[None]
         return memory, mask, (torch.tanh(c), c)
 

@@ -50,24 +50,24 @@ def batches(pairs: list[Pair], batch_size: int, rng) -> list[tuple[torch.Tensor,
     return [tuple(map(padded, zip(*part, strict=True))) for part in parts]
 
 
-def loss_of(model, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The mean loss in nats per symbol written; the decoder reads the right ones (teacher forcing).
+def losses_of(model, source: torch.Tensor, target: torch.Tensor, label_smoothing=0.0):
+    """Two means per symbol written, in nats; the decoder reads the right ones (teacher forcing).
 
-    Padding counts for nothing.
+    The first is what is trained: the cross-entropy to a target of which this share is spread evenly
+    over all symbols. The second is the loss, with nothing spread. Padding counts for nothing.
     """
     inputs = torch.cat([torch.full_like(target[:, :1], BEGIN), target[:, :-1]], dim=1)
     logits = model(source, inputs).float()
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), target.flatten(), ignore_index=PAD
-    )
+    arguments = dict(input=logits.flatten(0, 1), target=target.flatten(), ignore_index=PAD)
+    trained = torch.nn.functional.cross_entropy(**arguments, label_smoothing=label_smoothing)
+    return trained, torch.nn.functional.cross_entropy(**arguments)
 
 
 def build(recipe: Recipe) -> SpellingModel:
     """The network with seeded weights."""
     torch.manual_seed(recipe.seed)
-    return SpellingModel(
-        recipe.embed_size, recipe.hidden_size, recipe.attention, dropout=recipe.dropout
-    )
+    names = "embed_size", "hidden_size", "attention", "dropout", "encoder_layers"
+    return SpellingModel(**{name: getattr(recipe, name) for name in names})
 
 
 def build_optimizer(recipe: Recipe, model, steps: int):
@@ -89,24 +89,24 @@ def build_optimizer(recipe: Recipe, model, steps: int):
 
 
 def train_one_epoch(
-    model, pairs, optimizer, scheduler, batch_size, rng, clip_val=1.0, precision="float32"
+    model, pairs, optimizer, scheduler, recipe: Recipe, rng, precision="float32"
 ) -> float:
-    """One pass over `pairs`; the mean training loss in nats per symbol.
+    """One pass over `pairs`; the mean loss in nats per symbol, of dropout and nothing smoothed.
 
-    The schedule takes a step after every batch. `precision` "bfloat16" computes the matrix
-    products in that type.
+    The recipe has the size of a batch, the smoothing and the clipping. The schedule takes a step
+    after every batch. `precision` "bfloat16" computes the matrix products in that type.
 
     Raises TrainingDiverged before a step that would put numbers into the weights that are not
     finite.
     """
     total, symbols = 0.0, 0
     model.train()
-    for source, target in batches(pairs, batch_size, rng):
+    for source, target in batches(pairs, recipe.batch_size, rng):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = loss_of(model, source, target)
+            trained, loss = losses_of(model, source, target, recipe.label_smoothing)
         optimizer.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_val)
+        trained.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_val)
         if not norm.isfinite():
             raise TrainingDiverged(f"loss {loss.item():.6g}, gradient norm {norm.item():.6g}")
         optimizer.step()
@@ -142,9 +142,7 @@ def train(
     for epoch in range(len(log["loss"]), recipe.epochs):
         rng = np.random.default_rng([recipe.seed, epoch])
         start = time.process_time()
-        loss = train_one_epoch(
-            model, pairs, optimizer, scheduler, recipe.batch_size, rng, recipe.clip_val, precision
-        )
+        loss = train_one_epoch(model, pairs, optimizer, scheduler, recipe, rng, precision)
         log["loss"].append(loss)
         log["seconds"].append(time.process_time() - start)
         if path is not None:
