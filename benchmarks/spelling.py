@@ -265,8 +265,8 @@ def last_loss(rows: list[dict], name: str) -> str:
 def table(rows: list[dict]) -> str:
     """Markdown: for each network, over its seeds, a line for greedy decoding and one for a beam."""
     lines = [
-        "| | seeds | parameters | word error, % | seed 0, over words | phoneme error, % "
-        "| seed 0, over words | minutes |",
+        "| | seeds | weights | word error, % | over words "
+        "| phoneme error, % | over words | minutes |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in trained(rows):
@@ -275,7 +275,7 @@ def table(rows: list[dict]) -> str:
         cells = [TITLES[name], len(mine), f"{mine[0]['parameters']:,}", *rates_of(mine, "test")]
         lines.append(line_of(*cells, minutes))
         cells = ["", "", *rates_of(mine, "test_beam"), ""]
-        lines.append(line_of(f"the same, beam of {WIDTH}", *cells))
+        lines.append(line_of(f"… beam of {WIDTH}", *cells))
     return "\n".join(lines)
 
 
