@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
 import pytest
-from made_submissions import LAYERS, changed, notebook, submission
+from made_submissions import LAYERS, changed, submission
 
 from blg561.assignment import autograder, grade, handout, layers, report, settings
 from blg561.assignment.language_model import (
@@ -704,25 +704,6 @@ def test_a_process_that_does_not_begin_costs_no_points_in_silence(tmp_path, monk
     monkeypatch.setattr("blg561.assignment.sandbox.namespaces", lambda: ("false",))
     one = one_of(made(tmp_path, "ada"), "RNN")
     assert "the grader failed" in one.flags[0] and "NotStarted" in one.flags[0]
-
-
-def test_a_submission_that_is_slow_everywhere_is_ended_and_keeps_what_was_reached(tmp_path):
-    said = said_for("RNN", "LSTM", "Q")
-    said["limits"]["seconds_for_a_submission"] = 2
-    sleeps = in_forward("import time; time.sleep(0.9)")
-    paths = [made(tmp_path, "slow", sleeps), made(tmp_path, "b")]
-    (paths[0] / "LanguageModelling.ipynb").write_text(
-        json.dumps(notebook({}, ("An answer.",))), "utf-8"
-    )
-    start = time.monotonic()
-    b, slow = grade.grade_all(paths, tmp_path / "out", said, seed=7)
-    assert time.monotonic() - start < 10
-    told = "\n".join(f"{t.score:.2f} {t.name}: {t.said}" for t in slow.tests)
-    assert (slow.of_part("RNN"), slow.of_part("LSTM")) == (5, 0), told
-    assert "2 seconds for the whole submission were used up" in told
-    assert all("used up" in t.said or "once" in t.said for t in slow.tests if t.part == "LSTM")
-    assert slow.answers == {"Question 1": "An answer."} and not slow.flags
-    assert (b.of_part("RNN"), b.of_part("LSTM")) == (10, 15)
 
 
 def test_without_its_time_the_notebook_is_not_said_to_be_at_fault():

@@ -195,10 +195,6 @@ def test_the_command_lines_help_needs_no_torch():
     run_without(FIGURES | NETWORKS, ["blg561.__main__", "blg561.language_model.recipes"])
 
 
-def test_the_language_model_needs_nothing_that_draws():
-    run_without(FIGURES | POSIX_ONLY - {"posix"}, ["blg561.language_model", "blg561.__main__"])
-
-
 def test_no_module_is_imported_that_windows_lacks():
     """Within a function it may be, where the function says what it does without."""
     for path, tree in trees().items():

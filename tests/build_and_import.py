@@ -1,4 +1,4 @@
-"""What `pip install` puts in place.
+"""What `pip install` puts in place, and what the language model is imported without.
 
 It is not one of the plain tests, so its name keeps it out of `pytest tests`; `make test` runs it.
 """
@@ -8,6 +8,8 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+from test_packaging import FIGURES, POSIX_ONLY, run_without
 
 import blg561
 
@@ -29,3 +31,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(tmp_path):
     wanted = {path.relative_to(ROOT).as_posix() for path in files}
     assert held == {name for name in wanted if "__pycache__" not in name}
     assert f"-{blg561.__version__}-" in wheel.name
+
+
+def test_the_language_model_needs_nothing_that_draws():
+    run_without(FIGURES | POSIX_ONLY - {"posix"}, ["blg561.language_model", "blg561.__main__"])
