@@ -2,7 +2,7 @@
 
     python -m benchmarks.spelling             # trains what results/spelling.json does not have
     python -m benchmarks.spelling --write     # keeps each run there, and the network of the package
-    python -m benchmarks.spelling --rates     # the trials that the learning rates are chosen by
+    python -m benchmarks.spelling --rates     # three learning rates, a short training each
     python -m benchmarks.spelling --trials    # two rates of dropout, by the networks before these
     python -m benchmarks.spelling --quick     # the training of two minutes, from three seeds
 
