@@ -49,8 +49,8 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@echo "    the made submissions, graded, the site, trainings that are killed, the wheel"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks \
 		tests/retrain_two_rows.py tests/score_provided_networks.py \
-		tests/grade_submissions.py tests/site_in_a_browser.py tests/kill_and_interrupt.py \
-		tests/run_made_lessons.py tests/build_and_import.py $(TWO_FILES)
+		tests/grade_submissions.py tests/grade_attacks.py tests/site_in_a_browser.py \
+		tests/kill_and_interrupt.py tests/run_made_lessons.py tests/build_and_import.py $(TWO_FILES)
 
 mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
 	@$(BIN)/python -m tools.mutants

@@ -25,6 +25,18 @@ def changed(text: str, right: str, wrong: str, where: str = "") -> str:
     return text[:at] + wrong + text[at + len(right) :]
 
 
+FORWARD = '        x = self.check("x", x, "N T D")\n'
+RNN = "class RNNLayer"
+
+
+def in_forward(code: str, before: str = "") -> str:
+    """The solution with statements that RNNLayer.forward begins with, and some before the class."""
+    text = changed(
+        LAYERS, FORWARD, "".join(f"        {line}\n" for line in code.splitlines()) + FORWARD, RNN
+    )
+    return text.replace("\n\nclass RNNLayer", f"\n{before}\n\nclass RNNLayer", 1)
+
+
 def without_own_imports(text: str) -> str:
     """A module's source without its docstring, its __future__ and its imports of the package."""
     ours = r"from (__future__|blg561\.language_model(\.(models|transformer|checkpoints))?) import"
@@ -105,3 +117,19 @@ def submission(folder: Path, layers: str = LAYERS, fill: dict | None = None, **m
     if fill is not None:
         (folder / "LanguageModelling.ipynb").write_text(json.dumps(notebook(fill)), "utf-8")
     return folder
+
+
+def layers_alone(tmp_path: Path, name: str, text: str | bytes = LAYERS) -> Path:
+    """A folder of that name to hand in, with the layers' file and nothing else."""
+    path = tmp_path / name / "recurrent_layers.py"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path.parent
+
+
+def said_for(*parts: str, seconds: float = 3) -> dict:
+    """What is asked for: those parts of the assignment, within limits that end a test soon."""
+    said = settings.load()
+    said["parts"] = list(parts)
+    said["limits"] |= {"seconds_for_a_method": seconds, "submission_mib": 20, "memory_gib": 2}
+    return said

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -35,17 +36,33 @@ TESTS = Path(__file__).parent
 COMMANDS = ["books", "train", "evaluate", "generate", "pronounce", "grade"]
 
 
+def settle(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """A small practice corpus and small recipes; an empty current folder, no provided network."""
+    shrink(folder / "data", patch.setitem)
+    patch.setenv("BLG561_DATA", str(folder / "data"))
+    patch.setattr(books, "_own_folder", lambda: folder / "own")
+    patch.setattr(pretrained, "FOLDER", folder / "provided")
+    for name in ("provided", "work"):
+        (folder / name).mkdir()
+    patch.chdir(folder / "work")
+
+
 @pytest.fixture
 def corpus(tmp_path, monkeypatch) -> Path:
-    """A small practice corpus and small recipes; an empty current folder, no provided network."""
-    shrink(tmp_path / "data", monkeypatch.setitem)
-    monkeypatch.setenv("BLG561_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(books, "_own_folder", lambda: tmp_path / "own")
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "provided")
-    for name in ("provided", "work"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "work")
+    """The file of the small practice corpus, in a place of this test's own."""
+    settle(tmp_path, monkeypatch)
     return tmp_path / "data/practice.txt"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A place where the LSTM was trained and provided, once for all tests that begin with it."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(folder, patch)
+        assert main(["train", "--book", "practice"]) == 0
+        assert provide.main(["practice", "lstm"]) == 0
+    return folder
 
 
 @pytest.fixture
@@ -56,11 +73,9 @@ def whole_corpus(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def network(corpus, monkeypatch, capsys) -> Path:
+def network(trained, corpus, tmp_path) -> Path:
     """The checkpoint of a finished training, also provided as the LSTM on the practice corpus."""
-    assert main(["train", "--book", "practice"]) == 0
-    assert provide.main(["practice", "lstm"]) == 0
-    capsys.readouterr()
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     return Path("models/practice/lstm.pt")
 
 

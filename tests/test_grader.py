@@ -1,6 +1,6 @@
-"""The grader on made submissions: each usual mistake and each attack gets the points that it must.
+"""The grader on made submissions: each usual mistake gets the points that it must.
 
-The language model's and those of LATER are in grade_submissions.py, which takes longer.
+Attacks are in grade_attacks.py and the language model's in grade_submissions.py: they take longer.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
 import pytest
-from made_submissions import LAYERS, changed, submission
+from made_submissions import LAYERS, RNN, changed, in_forward, layers_alone, said_for, submission
 
 from blg561.assignment import autograder, grade, handout, layers, report, settings
 from blg561.assignment.language_model import (
@@ -40,84 +40,19 @@ from blg561.assignment.language_model import (
 )
 from blg561.assignment.language_model import grade as grade_language_model
 from blg561.assignment.report import Graded
-from blg561.assignment.sandbox import Sandbox, namespaces
+from blg561.assignment.sandbox import Sandbox
 from blg561.assignment.scores import Mark
 from blg561.assignment.submission import LARGEST_CONTENTS
 from blg561.assignment.submission import read as read_submission
 from blg561.errors import InputError
 
 
-def said_for(*parts: str, seconds: float = 3) -> dict:
-    said = settings.load()
-    said["parts"] = list(parts)
-    said["limits"] |= {"seconds_for_a_method": seconds, "submission_mib": 20, "memory_gib": 2}
-    return said
-
-
-FORWARD = '        x = self.check("x", x, "N T D")\n'
-RNN = "class RNNLayer"
-
-
-def in_forward(code: str, before: str = "") -> str:
-    """The solution with statements that RNNLayer.forward begins with, and some before the class."""
-    text = changed(
-        LAYERS, FORWARD, "".join(f"        {line}\n" for line in code.splitlines()) + FORWARD, RNN
-    )
-    return text.replace("\n\nclass RNNLayer", f"\n{before}\n\nclass RNNLayer", 1)
-
-
 def rnn(right: str, wrong: str, where: str = RNN) -> str:
     return changed(LAYERS, right, wrong, where)
 
 
-def by_other_means(gradient: str) -> str:
-    """The solution with each gradient of its backward methods by an expression.
-
-    `v` is the array that it is of, `f` gives the outputs, `us` are their gradients.
-    """
-    return (
-        LAYERS
-        + f"""
-
-from blg561.checks import grad_check
-
-
-def other_means(cls):
-    def grads(layer, arrays, us, f):
-        return [{gradient} for v in [*arrays, *layer.parameters.values()]]
-
-    step, whole = cls.forward_step, cls.forward
-
-    def forward_step(self, *inputs):
-        return *step(self, *inputs)[:-1], inputs
-
-    def backward_step(self, *us):
-        *us, inputs = us
-        return grads(self, inputs, us, lambda: step(self, *inputs)[:-1])
-
-    def forward(self, x, h0):
-        self.kept = x, h0
-        return whole(self, x, h0)
-
-    def backward(self, dh):
-        names = ["dx", "dh0", *("d" + name for name in self.parameters)]
-        came = grads(self, self.kept, [dh], lambda: [whole(self, *self.kept)])
-        return dict(zip(names, came, strict=True))
-
-    cls.forward_step, cls.backward_step = forward_step, backward_step
-    cls.forward, cls.backward = forward, backward
-
-
-for each in (RNNLayer, LSTMLayer, GRULayer):
-    other_means(each)
-"""
-    )
-
-
-NUMERIC = "sum(grad_check(lambda _, k=k: f()[k], v, u) for k, u in enumerate(us))"
 BACKWARD_STEP = "da = dnext_h * (1 - next_h**2)"
 BACKWARD = "da[t] = dnext_h * (1 - h[t + 1] ** 2)"
-SOLUTION = handout.PACKAGE / "layer/recurrent_layers.py"
 # name → (layers' text, points of the RNN's 10, a word that the student must read)
 MADE = {
     "perfect": (LAYERS, 10, "right on numbers"),
@@ -166,37 +101,6 @@ MADE = {
         "right",
     ),
     "utf-16": (LAYERS.encode("utf-16"), 0, "null bytes"),
-    # attacks, in `forward` alone: only what depends on it is lost
-    "sys-exit": (in_forward("import sys; sys.exit(0)"), 5, "SystemExit"),
-    "os-exit": (in_forward("import os; os._exit(0)"), 5, "ended the process (exit code 0)"),
-    "segfault": (in_forward("import ctypes; ctypes.string_at(0)"), 5, "crashed the process"),
-    "reads-solution": (
-        "from blg561.layer.layer import Layer\nopen(" + repr(str(SOLUTION)) + ")\n" + LAYERS,
-        0,
-        "PermissionError",
-    ),
-    "imports-solution": (
-        "from importlib import util\nspec = util.spec_from_file_location('s', "
-        + repr(str(SOLUTION))
-        + ")\nspec.loader.exec_module(util.module_from_spec(spec))\n"
-        + LAYERS,
-        0,
-        "PermissionError",
-    ),
-    # gradients by other means than their formula: the forward half is left
-    "finite-differences": (by_other_means(NUMERIC), 4, "as finite differences"),
-    "autograd": (
-        LAYERS.replace("import numpy as np", "import numpy as np\nimport torch", 1)
-        + by_other_means("torch.tensor(v, requires_grad=True)")[len(LAYERS) :],
-        4,
-        "NumPy alone, without torch",
-    ),
-    "imports-left-over": ("import torch\n" + LAYERS, 10, "right"),
-    "finds-another-torch": (
-        in_forward("import os\nopen(os.path.dirname(np.__path__[0]) + '/torch/__init__.py')"),
-        5,
-        "PermissionError",
-    ),
     # what is handed over
     "not-a-number": (
         in_forward("return np.full((*x.shape[:2], self.out_size), np.nan)"),
@@ -215,203 +119,20 @@ MADE = {
         "right",
     ),
     "complex": (in_forward("return 1j * np.ones((*x.shape[:2], self.out_size))"), 5, "are wrong"),
-    "answers-ahead": (
-        in_forward(
-            "import __main__, sys\nfrom wire import send\nimport json, socket\n"
-            "line = socket.socket(fileno=json.loads(sys.argv[1])['line'])\n"
-            "send(line, {}, {'o.h': np.zeros((*x.shape[:2], self.out_size))})"
-        ),
-        5,
-        "other arrays than",
-    ),
-    "unpickles": (
-        in_forward(
-            "import json, os, pickle, sys\n"
-            "os.write(json.loads(sys.argv[1])['line'], pickle.dumps(print))"
-        ),
-        5,
-        "a message of",
-    ),
-    "parents-memory": (
-        in_forward("import os\nopen(f'/proc/{os.getppid()}/mem', 'rb')"),
-        5,
-        "Error",
-    ),
-    "its-own-harness": (
-        in_forward("import json, sys\nopen(json.loads(sys.argv[1])['folder'] + '/child.py', 'a')"),
-        5,
-        "PermissionError",
-    ),
-    "temporary-folder": (in_forward("open('/tmp/blg561-left', 'w')"), 5, "PermissionError"),
-    "a-path-as-socket": (
-        in_forward("import socket\nsocket.socket(socket.AF_UNIX, socket.SOCK_STREAM)"),
-        5,
-        "PermissionError",
-    ),
-    "locks-its-folder": (
-        in_forward("import os\ntry: os.makedirs('d/e')\nexcept OSError: pass\nos.chmod('d', 0)"),
-        10,
-        "",
-    ),
-    "looks-for-the-seed": (
-        in_forward(
-            "import sys\nframe = sys._getframe()\n"
-            "while 'asked' not in frame.f_locals: frame = frame.f_back\n"
-            "raise ValueError(sorted(frame.f_locals['asked']))"
-        ),
-        5,
-        "['class', 'do', 'inputs', 'method', 'outputs', 'parameters', 'sizes', 'upstream']",
-    ),
-    "network": (
-        in_forward("import socket\nsocket.create_connection(('127.0.0.1', 22), 1)"),
-        5,
-        "Error",
-    ),
 }
-# more of a kind that stands above, and those that end after seconds: in grade_submissions.py
-LATER = {
-    # attacks, in `forward` alone
-    "runs-away": (
-        in_forward("import os\nif os.fork(): os._exit(0)\nos.setsid()\nwhile True: pass"),
-        5,
-        "",
-    ),
-    "100-gb": (in_forward("np.ones(100 * 2**30 // 8)"), 5, "MemoryError"),
-    "1-gb-printed": (
-        in_forward("pass", "import sys\nfor _ in range(64): sys.stdout.buffer.write(bytes(2**24))"),
-        10,
-        "right",
-    ),
-    "big-file": (in_forward("open('x', 'wb').write(bytes(2**28))"), 5, "File too large"),
-    "kills": (
-        in_forward(
-            "import os\nfor process in (-1, os.getppid()):\n"
-            "    try: os.kill(process, 9)\n    except OSError: pass"
-        ),
-        10,
-        "",
-    ),
-    "numpy-patched": (
-        in_forward(
-            "return np.zeros((*x.shape[:2], self.out_size))",
-            "for name in ('allclose', 'array_equal', 'array', 'abs'):\n"
-            "    setattr(np, name, lambda *a, **k: True)",
-        ),
-        0,
-        "",
-    ),
-    "subclass": (
-        in_forward(
-            "return np.zeros((*x.shape[:2], self.out_size)).view(Equal)",
-            "class Equal(np.ndarray):\n    __eq__ = __le__ = __ne__ = lambda *_: True",
-        ),
-        5,
-        "numbers are wrong",
-    ),
-    "forged": (
-        in_forward(
-            "import json, os, socket\n"
-            "line = json.loads(__import__('sys').argv[1])['line']\n"
-            "text = json.dumps([{'score': 10}, []]).encode()\n"
-            "os.write(line, len(text).to_bytes(8, 'big') + text)"
-        ),
-        5,
-        "other arrays than",
-    ),
-    "floods": (
-        in_forward(
-            "import json, os, sys\nos.write(json.loads(sys.argv[1])['line'], b'\\xff' * 100)"
-        ),
-        5,
-        "a message of",
-    ),
-    "harness-patched": (
-        LAYERS.replace(
-            "import numpy as np",
-            "import numpy as np\nimport __main__\n"
-            "__main__.DO['run_layer'] = lambda said, arrays: ({}, arrays)",
-            1,
-        ),
-        0,
-        "other arrays than",
-    ),
-    "no-exception": (
-        in_forward("class Odd(BaseException): pass\nraise Odd"),
-        5,
-        "ended the process",
-    ),
-    "root-again": (in_forward("import os\nos.setuid(0)"), 5, "PermissionError"),
-    "other-folders": (in_forward("import os\nos.listdir('..' + '/..')"), 5, "PermissionError"),
-    "deep-folders": (
-        in_forward("import os\nfor _ in range(60): os.mkdir('d'); os.chdir('d')"),
-        10,
-        "right",
-    ),
-    "huge-view": (in_forward("return np.broadcast_to(0.0, (2**20, 2**12))"), 5, "MemoryError"),
-    "objects": (in_forward("return np.array([[[object()]]])"), 5, "TypeError"),
-    # each takes the seconds that a method may take, twice
-    "endless": (in_forward("while True: pass"), 5, "within 3 seconds"),
-    "fork-bomb": (
-        in_forward("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"),
-        5,
-        "within 3 seconds",
-    ),
-    "sets-sid": (
-        in_forward("import os\ntry: os.setsid()\nexcept OSError: pass\nwhile True: pass"),
-        5,
-        "within 3 seconds",
-    ),
-    "better-differences": (
-        by_other_means(
-            "sum((4 * grad_check(lambda _, k=k: f()[k], v, u, h=1e-3)"
-            " - grad_check(lambda _, k=k: f()[k], v, u, h=2e-3)) / 3 for k, u in enumerate(us))"
-        ),
-        4,
-        "",
-    ),
-    "error-without-end": (
-        in_forward(
-            "class Endless(Exception):\n    def __str__(self):\n"
-            "        while True: pass\nraise Endless"
-        ),
-        5,
-        "within 3 seconds",
-    ),
-}
-NEEDS_ISOLATION = {"reads-solution", "imports-solution", "fork-bomb", "kills", "sets-sid"}
-NEEDS_ISOLATION |= {"finds-another-torch", "parents-memory", "its-own-harness", "temporary-folder"}
-NEEDS_ISOLATION |= {"a-path-as-socket"}
-NEEDS_ISOLATION |= {"root-again", "other-folders", "runs-away"}
-
-
-def isolated() -> bool:
-    """Whether this machine takes files, processes and network away from a submission."""
-    with Sandbox({}, said_for("RNN")["limits"]) as box:
-        box.start()
-        return bool(namespaces()) and any("Landlock" in force for force in box.force)
 
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """Every made submission, graded in one go into one folder."""
     folder = tmp_path_factory.mktemp("made")
-    can_isolate = isolated()
-    paths = []
-    for name, (text, *_) in MADE.items():
-        if name in NEEDS_ISOLATION and not can_isolate:
-            continue
-        path = folder / name / "recurrent_layers.py"
-        path.parent.mkdir()
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        paths.append(path.parent)
+    paths = [layers_alone(folder, name, text) for name, (text, *_) in MADE.items()]
     out = folder / "graded"
     return {one.name: one for one in grade.grade_all(paths, out, said_for("RNN"), seed=7)}, out
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_made_submission_gets_its_points(graded, name):
-    if name not in graded[0]:
-        pytest.skip("this system does not isolate a process")
     one, (_, points, word) = graded[0][name], MADE[name]
     told = "\n".join(f"{t.score:.2f} {t.name}: {t.said}" for t in one.tests)
     assert one.score == points, told
@@ -420,7 +141,7 @@ def test_a_made_submission_gets_its_points(graded, name):
 
 
 def test_grading_again_gives_the_same(graded, tmp_path):
-    names = ["perfect", "slope", "os-exit", "in-place"]
+    names = ["perfect", "slope", "wrong-count", "in-place"]
     paths = [graded[1].parent / name for name in names]
     again = grade.grade_all(paths, tmp_path, said_for("RNN"), seed=7)
     other = grade.grade_all(paths, tmp_path, said_for("RNN"), seed=8)
@@ -446,13 +167,6 @@ def test_a_table_and_a_page_for_the_teacher(graded):
     assert 'href="perfect/page.html"' in page and "RNN forward: h" in page
 
 
-def made(tmp_path, name: str, text: str | bytes = LAYERS) -> Path:
-    path = tmp_path / name / "recurrent_layers.py"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path.parent
-
-
 def one_of(path, *parts) -> Graded:
     return grade.grade_one(path, said_for(*parts), 3, "", {})
 
@@ -466,7 +180,9 @@ def one_of(path, *parts) -> Graded:
     ],
 )
 def test_mistakes_in_the_lstm(tmp_path, right, wrong, lost, word):
-    one = one_of(made(tmp_path, "one", changed(LAYERS, right, wrong, "def lstm_cell")), "LSTM")
+    one = one_of(
+        layers_alone(tmp_path, "one", changed(LAYERS, right, wrong, "def lstm_cell")), "LSTM"
+    )
     told = "\n".join(f"{t.score:.2f} {t.name}: {t.said}" for t in one.tests)
     assert one.score == pytest.approx(15 - lost, abs=0.01), told
     assert word in told
@@ -485,14 +201,16 @@ def test_mistakes_in_the_lstm(tmp_path, right, wrong, lost, word):
     ],
 )
 def test_mistakes_in_the_gru(tmp_path, right, wrong, score, word):
-    one = one_of(made(tmp_path, "one", changed(LAYERS, right, wrong, "def gru_cell")), "GRU")
+    one = one_of(
+        layers_alone(tmp_path, "one", changed(LAYERS, right, wrong, "def gru_cell")), "GRU"
+    )
     told = "\n".join(f"{t.score:.2f} {t.name}: {t.said}" for t in one.tests)
     assert score is None or one.score == score, told
     assert word in told and 0 < one.score < 15
 
 
 def test_all_three_layers_at_once(tmp_path):
-    one = one_of(made(tmp_path, "one"), "RNN", "LSTM", "GRU")
+    one = one_of(layers_alone(tmp_path, "one"), "RNN", "LSTM", "GRU")
     assert [one.of_part(part) for part in ("RNN", "LSTM", "GRU")] == [10, 15, 15]
 
 
@@ -540,7 +258,7 @@ def test_an_archive_that_unfolds_without_end(tmp_path):
 
 
 def test_a_link_in_a_folder(tmp_path):
-    secret = made(tmp_path, "solution") / "recurrent_layers.py"
+    secret = layers_alone(tmp_path, "solution") / "recurrent_layers.py"
     (tmp_path / "thief").mkdir()
     (tmp_path / "thief/recurrent_layers.py").symlink_to(secret)
     one = one_of(tmp_path / "thief", "RNN")
@@ -652,7 +370,7 @@ def test_two_lines_for_one_student_are_refused(tmp_path):
 
 
 def test_two_submissions_of_one_name_are_refused_before_anything_is_graded(tmp_path):
-    paths = [made(tmp_path / folder, "same") for folder in "ab"]
+    paths = [layers_alone(tmp_path / folder, "same") for folder in "ab"]
     with pytest.raises(InputError, match="same name"):
         grade.grade_all(paths, tmp_path / "out", said_for("RNN"))
     assert not (tmp_path / "out").exists()
@@ -660,13 +378,13 @@ def test_two_submissions_of_one_name_are_refused_before_anything_is_graded(tmp_p
 
 @pytest.mark.parametrize("name", ["grades.csv", "Teacher.html.zip", "seed.txt"])
 def test_no_name_takes_the_graders_own_files(tmp_path, name):
-    made(tmp_path, name)
+    layers_alone(tmp_path, name)
     with pytest.raises(InputError, match="rename it"):
         grade.grade_all([tmp_path / name], tmp_path / "out", said_for("RNN"))
 
 
 def test_results_are_not_written_into_a_submission(tmp_path):
-    path = made(tmp_path, "ada")
+    path = layers_alone(tmp_path, "ada")
     with pytest.raises(InputError, match="another --out"):
         grade.grade_all([path], tmp_path, said_for("RNN"))
     assert [p.name for p in path.iterdir()] == ["recurrent_layers.py"]
@@ -692,7 +410,7 @@ def test_what_is_drawn_depends_on_what_is_handed_in(tmp_path):
     """So that what is said of one submission is no answer to the next."""
     texts = {"one": LAYERS, "same": LAYERS, "other": LAYERS + "\n"}
     read = {
-        name: read_submission(made(tmp_path, name, text), {"recurrent_layers.py": ""}, 20)
+        name: read_submission(layers_alone(tmp_path, name, text), {"recurrent_layers.py": ""}, 20)
         for name, text in texts.items()
     }
     seeds = {name: grade.seed_for(3, handed_in) for name, handed_in in read.items()}
@@ -702,7 +420,7 @@ def test_what_is_drawn_depends_on_what_is_handed_in(tmp_path):
 
 def test_a_process_that_does_not_begin_costs_no_points_in_silence(tmp_path, monkeypatch):
     monkeypatch.setattr("blg561.assignment.sandbox.namespaces", lambda: ("false",))
-    one = one_of(made(tmp_path, "ada"), "RNN")
+    one = one_of(layers_alone(tmp_path, "ada"), "RNN")
     assert "the grader failed" in one.flags[0] and "NotStarted" in one.flags[0]
 
 

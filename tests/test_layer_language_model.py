@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from blg561.checks import grad_check, rel_error
-from blg561.language_model import books, conversion, pretrained, training
+from blg561.language_model import books, conversion, practice, pretrained, training
 from blg561.language_model.dataset import Dataset, evaluation_loader, tokenize
 from blg561.language_model.generation import generate
 from blg561.language_model.models import GatedModel, RNNModel, map_state
@@ -319,12 +319,12 @@ def provided(name):
     """
     model, lexicon = pretrained.load("pride_prejudice", name)
     try:
-        path = books.find("pride_prejudice", download=False)
+        text = books.read_text(books.find("pride_prejudice", download=False))
     except books.BookUnavailable:
-        path = books.find("practice")
+        text = practice.text()
     number = {word: index for index, word in enumerate(lexicon)}
-    text = books.read_text(path)[-20_000:]
-    return model, lexicon, torch.tensor([number[w] for w in tokenize(text) if w in number])
+    words = [number[word] for word in tokenize(text[-20_000:]) if word in number]
+    return model, lexicon, torch.tensor(words)
 
 
 @pytest.mark.parametrize("name", ["lstm", "rnn"])

@@ -102,6 +102,7 @@ def imported(nodes) -> set[str]:
     return names
 
 
+@cache
 def third_party(path: str) -> set[str]:
     """What the file imports that is neither ours, nor beside it, nor Python's own."""
     folders = {ROOT / "tests", ROOT / "benchmarks", (ROOT / path).parent}

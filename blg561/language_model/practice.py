@@ -494,6 +494,7 @@ def source() -> Source:
     return Source(tuple(found), tuple(transitions))
 
 
+@functools.cache
 def text(tokens: int = DEFAULT_TOKENS, seed: int = DEFAULT_SEED) -> str:
     """A text of that many tokens, in paragraphs: `dataset.tokenize` gives the sample back.
 

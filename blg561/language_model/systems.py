@@ -204,7 +204,8 @@ class DynamicEvaluation(Network):
         settings = zip(parameters, gradients, self.rates, self.decays, self.trained, strict=True)
         with torch.no_grad():
             for p, gradient, rate, decay, trained in settings:
-                p += decay * (trained - p) - rate * gradient  # (BT.12)
+                p.lerp_(trained, decay)  # adds decay * (trained - p)
+                p -= rate * gradient  # (BT.12)
         self._start_block()
 
 
