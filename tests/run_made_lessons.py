@@ -1,8 +1,9 @@
-"""Lessons made here, run by pytest with the settings of this repository, and by the make targets.
+"""Lessons made here, run by pytest with our settings, by the make targets and by a kernel.
 
 It is not one of the plain tests, so its name keeps it out of `pytest tests`; `make test` runs it.
 """
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
+import pytest
+from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from test_notebooks import result, stream
 
+from blg561.diagrams import teacher_forcing
 from tools import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,3 +113,29 @@ def test_make_lessons_leaves_the_files_alone_and_hands_what_came_out_to_the_site
     assert first.cells[0].outputs == [stream("42\n")]
     assert second.cells[0].outputs[0] == stream("3\n") and not second.cells[1].outputs
     assert [path.read_bytes() for path in sorted(lessons.iterdir())] == before
+
+
+# Diagrams in a kernel
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    """What a fresh kernel shows for each of four cells, in the style of the lessons."""
+    imports = "import sys; from blg561 import diagrams, plotting; plotting.use_style()"
+    sources = [f"{imports}\n'torch' in sys.modules", "diagrams.teacher_forcing()"]
+    sources += ["import matplotlib.pyplot as plt\nplt.close(plt.figure())", sources[1]]
+    cells = [new_code_cell(source) for source in sources]
+    return NotebookClient(new_notebook(cells=cells), kernel_name="python3").execute()
+
+
+def test_importing_diagrams_does_not_import_torch(drawings):
+    assert drawings.cells[0].outputs[0].data["text/plain"] == "False"
+
+
+# IPython has its own way to show a figure once pyplot has made one.
+@pytest.mark.parametrize("cell", [1, 3], ids=["at first", "later"])
+def test_a_cell_that_ends_in_a_diagram_shows_it_once_in_the_lessons_width(drawings, cell):
+    (output,) = drawings.cells[cell].outputs
+    header = base64.b64decode(output.data["image/png"])[:24]
+    assert int.from_bytes(header[16:20], "big") == 700
+    assert output.metadata["image/png"]["alt"] == teacher_forcing().alt

@@ -1,13 +1,11 @@
 """The drawn diagrams: every label can be read, every arrow ends where it points, facts hold."""
 
-import base64
 import re
 from functools import cache, partial, reduce
 from itertools import combinations, pairwise
 from types import SimpleNamespace
 
 import matplotlib
-import nbformat
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from matplotlib.transforms import Bbox
-from nbclient import NotebookClient
 
 from blg561.diagrams import (
     VERMILION,
@@ -440,30 +437,6 @@ def test_a_style_of_the_reader_does_not_move_labels():
         extents = labels_and_extents(teacher_forcing())
     usual = labels_and_extents(teacher_forcing())
     assert [e.bounds for e in extents.values()] == [e.bounds for e in usual.values()]
-
-
-@pytest.fixture(scope="module")
-def notebook():
-    """What a fresh kernel shows for each of four cells, in the style of the lessons."""
-    imports = "import sys; from blg561 import diagrams, plotting; plotting.use_style()"
-    sources = [f"{imports}\n'torch' in sys.modules", "diagrams.teacher_forcing()"]
-    sources += ["import matplotlib.pyplot as plt\nplt.close(plt.figure())", sources[1]]
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    return NotebookClient(notebook, kernel_name="python3").execute()
-
-
-def test_importing_diagrams_does_not_import_torch(notebook):
-    assert notebook.cells[0].outputs[0].data["text/plain"] == "False"
-
-
-# IPython has its own way to show a figure once pyplot has made one.
-@pytest.mark.parametrize("cell", [1, 3], ids=["at first", "later"])
-def test_a_cell_that_ends_in_a_diagram_shows_it_once_in_the_lessons_width(notebook, cell):
-    (output,) = notebook.cells[cell].outputs
-    header = base64.b64decode(output.data["image/png"])[:24]
-    assert int.from_bytes(header[16:20], "big") == 700
-    assert output.metadata["image/png"]["alt"] == teacher_forcing().alt
 
 
 def test_the_drawn_scan_is_that_of_the_layer():

@@ -162,6 +162,7 @@ def by_hand(model, text):
     return torch.stack([model.output(model.norm(vector)) for vector in x])
 
 
+@torch.no_grad()
 def test_logits_follow_the_equations():
     model = build()
     text = words(2, WINDOW + 9)
