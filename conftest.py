@@ -13,7 +13,7 @@ import pytest
 NOT_COMPARED = ("stderr", "text/html", "image/svg+xml")
 
 # What no cell may leave in its output, although stderr is not compared.
-UNWANTED = re.compile(r"\w*Warning: .*|\d+%\|.*|.*widget-view.*")
+UNWANTED = re.compile(r"\w{0,40}Warning: .*|\d+%\|.*|[\w/.]{0,40}widget-view.*")
 
 # What takes longest begins first, so that two processes end at about the same time.
 FIRST = (
@@ -70,5 +70,12 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A cell that leaves a warning or a progress bar fails."""
     yield
     for output in getattr(item, "test_outputs", None) or ():
-        if found := UNWANTED.search(str(output.get("text", output.get("data", "")))):
+        if found := UNWANTED.search(words_of(output)):
             pytest.fail(f"the cell's output has {found.group()!r}", pytrace=False)
+
+
+def words_of(output: dict) -> str:
+    """What a stream or a result says, and of what kinds it is. An image is no words."""
+    data = output.get("data", {})
+    said = [content for kind, content in data.items() if kind.startswith("text/")]
+    return "\n".join([output.get("text", ""), *data, *said])
