@@ -399,35 +399,24 @@ def test_a_page_is_light(server, tab, page):
     assert 20_000 < weight < 1_500_000
 
 
-# Lighthouse's phone: slow 4G with 150 ms to and fro, 1.6 Mbit/s, and a processor of a quarter
-SLOW_NETWORK = {
-    "offline": False,
-    "latency": 150,
-    "downloadThroughput": 1.6e6 / 8,
-    "uploadThroughput": 0.75e6 / 8,
-}
+@pytest.mark.parametrize("page", ["index", "lessons/05_BeyondTheTarget", "results"])
+def test_little_stands_before_the_first_text(server, tab, page):
+    """What a browser waits for before it draws comes in one go, in a quarter of a second.
 
-
-@pytest.mark.parametrize("page", ["index", "lessons/05_BeyondTheTarget"])
-def test_first_text_is_there_within_a_second_on_a_slow_phone(server, tab, page):
-    """The best of five loads, as this machine may be busy with other things."""
+    That is on slow 4G (1.6 Mbit/s, Lighthouse's), compressed. How long a phone then takes to draw
+    is no test: it would measure the machine that the test runs on.
+    """
     address, _ = server
-    times = []
-    for _ in range(5):
-        phone = tab("about://blank", 390)
-        session = phone.context.new_cdp_session(phone)
-        session.send("Network.enable")
-        session.send("Network.emulateNetworkConditions", SLOW_NETWORK)
-        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
-        phone.goto(f"{address}/{page}.html", wait_until="commit")
-        phone.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
-        times.append(
-            phone.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-        )
-        phone.context.close()
-        if times[-1] < 1000:
-            break
-    assert min(times) < 1000, times
+    page = tab(f"{address}/{page}.html")
+    page.wait_for_load_state()
+    waited_for = page.evaluate(
+        """performance.getEntriesByType("resource")
+          .filter((r) => r.renderBlockingStatus === "blocking")
+          .map((r) => [r.name, r.encodedBodySize, r.initiatorType])"""
+    )
+    assert len(waited_for) > 3
+    assert sum(size for _, size, _ in waited_for) < 1.6e6 / 8 / 4
+    assert {kind for *_, kind in waited_for} <= {"link", "script"}, "one file asks for another"
 
 
 def test_the_dark_switch_is_remembered(server, tab):
