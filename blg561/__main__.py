@@ -1,7 +1,5 @@
 """The command line: `python -m blg561 books|train|evaluate|generate|pronounce|grade`.
 
-Exit codes: 0 done, 1 the training diverged, 2 the input cannot be used, 3 a fault of the program,
-with its traceback, 130 interrupted by Ctrl-C, 141 nobody reads the output any more.
 The commands are in `blg561.commands`.
 """
 
@@ -14,6 +12,11 @@ import blg561
 from blg561.commands import books, evaluate, generate, grade, pronounce, train
 from blg561.commands.options import PROGRAM
 from blg561.errors import InputError, TrainingDiverged
+
+EXIT_CODES = (
+    "exit codes: 0 done; 1 the training diverged; 2 the input cannot be used; 3 a fault of the "
+    "program, with its traceback; 130 interrupted by Ctrl-C; 141 nobody reads the output any more"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Language models of books, or of your own text; spelling to sound.",
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"blg561 {blg561.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

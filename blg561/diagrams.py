@@ -571,7 +571,7 @@ def lstm_cell() -> Diagram:
     a = diagram.box(312, sum_y, 400, 34, "a = x Wx + prev_h Wh + b")
     x = diagram.box(a.x, 68, 64, 30, "x")
     forget = _draw_gate(diagram, 154, gate_y, "forget", "σ($a_f$)")
-    input = _draw_gate(diagram, 252, gate_y, "input", "σ($a_i$)")
+    input_gate = _draw_gate(diagram, 252, gate_y, "input", "σ($a_i$)")
     candidate = _draw_gate(diagram, 372, gate_y, "candidate", "tanh($a_g$)", color=PURPLE)
     output = _draw_gate(diagram, 470, gate_y, "output", "σ($a_o$)")
     keep = diagram.operator(forget.x, state_y, "⊙")
@@ -585,13 +585,13 @@ def lstm_cell() -> Diagram:
 
     diagram.arrow(prev_h.right, a.left, **hidden_line)
     diagram.arrow(x.top, a.bottom)
-    for gate, part in [(forget, "a_f"), (input, "a_i"), (candidate, "a_g"), (output, "a_o")]:
+    for gate, part in [(forget, "a_f"), (input_gate, "a_i"), (candidate, "a_g"), (output, "a_o")]:
         diagram.arrow((gate.x, a.top[1]), gate.bottom)
         diagram.label(gate.x - 14, 176, f"${part}$")
     diagram.arrow(prev_c.right, keep.left, **cell_line)
     diagram.arrow(forget.top, keep.bottom)
     diagram.arrow(keep.right, add.left, **cell_line)
-    diagram.arrow(input.top, (input.x, write.y), write.left)
+    diagram.arrow(input_gate.top, (input_gate.x, write.y), write.left)
     diagram.arrow(candidate.top, (candidate.x, write.y), write.right)
     diagram.arrow(write.top, add.bottom)
     diagram.arrow(add.right, next_c.left, **cell_line)

@@ -6,6 +6,7 @@ Not among the tests that `pytest tests` collects: `make test` runs it by name.
 import json
 import time
 from functools import cache
+from pathlib import Path
 
 import pytest
 from made_submissions import LAYERS, in_forward, layers_alone, notebook, said_for
@@ -274,10 +275,25 @@ def test_an_attack_costs_what_depends_on_it(tmp_path, name):
     if name in NEEDS_ISOLATION and not isolated():
         pytest.skip("this system does not isolate a process")
     text, points, word = ATTACKS[name]
-    one = grade.grade_one(layers_alone(tmp_path, name, text), said_for("RNN", seconds=2), 3, "", {})
+    said = said_for("RNN", seconds=2 if "2 seconds" in word else 3)
+    one = grade.grade_one(layers_alone(tmp_path, name, text), said, 3, "", {})
     told = "\n".join(f"{t.score:.2f} {t.name}: {t.said}" for t in one.tests)
     assert one.score == points and word in told, told
     assert not one.flags
+
+
+def test_attacks_beside_an_honest_submission_cost_it_nothing(tmp_path):
+    """Graded in one go, with a page for each; and once more, with the same points."""
+    names = ["os-exit", "segfault", "forged", "numpy-patched", "harness-patched"]
+    names += ["temporary-folder", "kills"] if isolated() else []
+    paths = [layers_alone(tmp_path, name, ATTACKS[name][0]) for name in names]
+    paths.insert(2, layers_alone(tmp_path, "honest"))
+    first, again = (grade.grade_all(paths, tmp_path / out, said_for("RNN"), seed=7) for out in "ab")
+    scores = {one.name: one.score for one in first}
+    assert scores == {"honest": 10} | {name: ATTACKS[name][1] for name in names}
+    assert [one.tests for one in again] == [one.tests for one in first]
+    assert not Path("/tmp/blg561-left").exists()
+    assert all((tmp_path / "a" / name / "page.html").is_file() for name in scores)
 
 
 def test_a_submission_that_is_slow_everywhere_is_ended_and_keeps_what_was_reached(tmp_path):

@@ -26,7 +26,7 @@ FIGURE = handout.PACKAGE.parent / "figures/perplexity.png"
 NETWORKS = {"rnn": "rnn", "rnn_clipped": "rnn_clipped", "gated": "lstm"}
 
 
-def said_for(*parts: str) -> dict:
+def asked_for(*parts: str) -> dict:
     said = settings.load()
     said["parts"] = list(parts)
     said["limits"]["seconds_for_a_method"] = 20
@@ -179,7 +179,7 @@ MISTAKES = {
 def test_a_mistake_costs_its_own_points(tmp_path, text, name, monkeypatch):
     fill, expected, word = MISTAKES[name]
     monkeypatch.setattr("blg561.assignment.language_model.SLOW_START", 15)
-    one = grade.grade_one(handed_in(tmp_path / name, fill), said_for("LM"), 5, text, {})
+    one = grade.grade_one(handed_in(tmp_path / name, fill), asked_for("LM"), 5, text, {})
     assert word in told(one), told(one)
     missing = dict.fromkeys(("networks: rnn", "networks: rnn_clipped", "networks: gated"), 3)
     missing |= {f"figures: figures/{n}.png": 1.5 for n in ("loss", "perplexity")}
@@ -214,7 +214,7 @@ GatedModel = RNNModel
 
 def test_what_learns_nothing_is_no_network(tmp_path, text):
     path = handed_in(tmp_path / "hash", {**solutions(), "RNNModel": UNTAUGHT})
-    one = grade.grade_one(path, said_for("LM"), 5, text, {})
+    one = grade.grade_one(path, asked_for("LM"), 5, text, {})
     assert not any(t.score for t in one.tests if "Model" in t.name), told(one)
     assert "expected one that learns" in told(one)
 
@@ -235,7 +235,7 @@ def test_files_that_are_no_networks_and_no_figures(tmp_path, text):
     from PIL import Image
 
     Image.new("L", (20_000, 20_000)).save(path / "figures/perplexity.png")
-    one = grade.grade_one(path, said_for("LM"), 5, text, {})
+    one = grade.grade_one(path, asked_for("LM"), 5, text, {})
     assert set(lost(one)) == {
         "networks: rnn", "networks: rnn_clipped", "networks: gated",
         "figures: figures/loss.png", "figures: figures/perplexity.png",
@@ -245,7 +245,7 @@ def test_files_that_are_no_networks_and_no_figures(tmp_path, text):
 
 
 def test_a_network_far_above_the_threshold_has_part_of_its_points(tmp_path, text):
-    said = said_for("LM")
+    said = asked_for("LM")
     path = handed_in(tmp_path / "part", solutions(), ["rnn"])
     first = grade.grade_one(path, said, 5, text, {})
     (test,) = [t for t in first.tests if t.name == "LM networks: rnn"]

@@ -1,9 +1,9 @@
 """A row of each board of the leaderboard, trained anew: some minutes on one core.
 
-It is not one of the plain tests, so its name keeps it out of `pytest tests`; `make test` runs it at
-the end. Lesson 4 trains the network of the row `lstm`, so it is one of the others, and of those one
-of the quickest to train, and so is the row of the other board. Where the known editions of the
-books are not to be had, it fails: a test that is left out looks like one that passed.
+It is not one of the plain tests, so its name keeps it out of `pytest tests`; `make test` runs it in
+its second part. Lesson 4 trains the network of the row `lstm`, so it is one of the others, and of
+those one of the quickest to train, and so is the row of the other board. Where the known editions
+of the books are not to be had, it fails: a test that is left out looks like one that passed.
 """
 
 import pytest

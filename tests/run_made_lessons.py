@@ -1,4 +1,4 @@
-"""Lessons made here, run by pytest with our settings, by the make targets and by a kernel.
+"""Lessons made here, run by pytest and by the make targets, and what a kernel shows of a diagram.
 
 It is not one of the plain tests, so its name keeps it out of `pytest tests`; `make test` runs it.
 """
@@ -38,6 +38,12 @@ def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
         "bar": new_code_cell("import sys\nprint('50%|█    | 1/2', file=sys.stderr)"),
         "cleared": new_code_cell("import sys\nprint('50%|█\\r       \\r', file=sys.stderr)"),
         "warning": new_code_cell("import warnings\nwarnings.warn('slow')"),
+        "widget": new_code_cell(
+            "from IPython.display import display\n"
+            "kind = 'application/vnd.jupyter.widget-view+json'\n"
+            "display({kind: {}, 'text/plain': 'w'}, raw=True)",
+            outputs=[new_output("display_data", data={"text/plain": "w"})],
+        ),
         "ignored": new_code_cell(
             "print('2')", outputs=[stream("3\n")], metadata={"tags": ["nbval-ignore-output"]}
         ),
@@ -63,7 +69,7 @@ def test_pytest_compares_what_a_lesson_prints_and_nothing_else(tmp_path):
 
     results = ElementTree.parse(tmp_path / "result.xml").iter("testcase")
     failed = [name for name, case in zip(cells, results, strict=True) if len(case)]
-    assert failed == ["wrong", "bar", "warning", "breaks"]
+    assert failed == ["wrong", "bar", "warning", "widget", "breaks"]
 
 
 BAR_THAT_CLEARS_ITSELF = (

@@ -229,6 +229,7 @@ def test_the_command_ends_with_the_exit_code_of_main():
         ("Makefile", r"sys\.version_info < \((\d), (\d+)\)"),
         ("README.md", r"Python (\d)\.(\d+)\s+or\s+newer"),
         (".github/workflows/ci.yml", r'python-version: "(\d)\.(\d+)"'),
+        ("blg561/assignment/templates/pyproject.toml", r'requires-python = ">=(\d)\.(\d+)"'),
     ],
 )
 def test_one_oldest_python_everywhere(file, pattern):

@@ -202,3 +202,11 @@ def test_ci_points_the_lessons_to_the_books_beside_the_checkout(tmp_path, given)
 
     books = given or tmp_path / "shared/books"
     assert result.stdout == f"test {tmp_path / 'repo'} {books}\n"
+
+
+def test_make_test_runs_every_file_of_tests():
+    """Those that `pytest tests` does not collect are named, helpers left out."""
+    helpers = {"conftest", "editions", "layer_reference", "made_submissions"}
+    names = {path.stem for path in (ROOT / "tests").glob("*.py")}
+    longer = {name for name in names if not name.startswith("test_")} - helpers
+    assert set(re.findall(r"tests/(\w+)\.py", read("Makefile"))) == longer

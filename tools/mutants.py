@@ -16,6 +16,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -48,16 +49,23 @@ def files_of(fault: Fault) -> list[str]:
 def fingerprint(fault: Fault) -> str:
     """Of all that decides what comes out: the fault, its file and its tests."""
     texts = [fault.old, fault.new, (ROOT / "blg561" / fault.file).read_text(encoding="utf-8")]
-    for name in [*files_of(fault), "tests/conftest.py"]:
-        texts.append((ROOT / name).read_text(encoding="utf-8"))
+    texts += map(text_with_helpers, files_of(fault))
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def fingerprint_of_tests(file: str) -> str:
     """Of all that decides whether they pass without a fault."""
-    paths = [ROOT / file, ROOT / "tests/conftest.py", *sorted((ROOT / "blg561").rglob("*.py"))]
-    texts = (path.read_text(encoding="utf-8") for path in paths)
+    paths = sorted((ROOT / "blg561").rglob("*.py"))
+    texts = [text_with_helpers(file), *(path.read_text(encoding="utf-8") for path in paths)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def text_with_helpers(file: str) -> str:
+    """A test file, conftest.py, and what it imports of the modules beside it."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    names = sorted({"conftest", *re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)})
+    beside = [ROOT / f"tests/{name}.py" for name in names]
+    return "\0".join([text, *(p.read_text(encoding="utf-8") for p in beside if p.exists())])
 
 
 def copy_checkout(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from blg561.errors import InputError
@@ -18,12 +19,6 @@ PARTS = {
 
 def load(path: Path = DEFAULT) -> dict:
     """What the file says. Raises InputError for a file that is not TOML or lacks something."""
-    try:
-        import tomllib
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "the assignment's settings are TOML, which Python reads from 3.11"
-        ) from error
     try:
         found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -204,7 +204,7 @@ class DynamicEvaluation(Network):
         settings = zip(parameters, gradients, self.rates, self.decays, self.trained, strict=True)
         with torch.no_grad():
             for p, gradient, rate, decay, trained in settings:
-                p.lerp_(trained, decay)  # adds decay * (trained - p)
+                p.lerp_(trained, decay)  # adds decay * (trained - p), (BT.12)
                 p -= rate * gradient  # (BT.12)
         self._start_block()
 
