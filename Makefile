@@ -46,13 +46,13 @@ test: $(STAMP)  ## check the style, run the tests, run every lesson and compare 
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TWO_FILES)
 	@echo "==> pytest: every cell of every lesson against its stored output, two lessons at a time,"
 	@echo "    the networks of the package, a row of each leaderboard, trained anew,"
-	@echo "    the made submissions, graded, the site, trainings that are killed, the wheel"
+	@echo "    the made submissions and attacks, graded, the site, trainings that are killed, the wheel"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest notebooks \
 		tests/retrain_two_rows.py tests/score_provided_networks.py \
 		tests/grade_submissions.py tests/grade_attacks.py tests/site_in_a_browser.py \
 		tests/kill_and_interrupt.py tests/run_made_lessons.py tests/build_and_import.py $(TWO_FILES)
 
-mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (an hour)
+mutants: $(STAMP)  ## put every fault of tests/faults.py into a copy: does a test fail? (half an hour)
 	@$(BIN)/python -m tools.mutants
 
 elsewhere: $(STAMP)  ## run lessons 04 to 06 on other editions and texts (half an hour)

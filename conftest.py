@@ -1,6 +1,5 @@
 """What pytest does with a lesson: nbval runs it; what cannot be compared is left out."""
 
-import gc
 import os
 import re
 import tempfile
@@ -41,13 +40,6 @@ FIRST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(FIRST)))
-
-
-def pytest_collection_finish() -> None:
-    """What was collected and imported stays: to look for waste in it took a tenth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_configure(config: pytest.Config) -> None:

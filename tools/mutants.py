@@ -7,7 +7,7 @@ one looks again only at what has changed.
 
 mutmut and cosmic-ray make faults of every line by themselves, thousands of them, of which the
 slowest tests here would see each for a minute: a list of faults that somebody might make is run in
-an hour, and says in words what would go unnoticed.
+half an hour, and says in words what would go unnoticed.
 """
 
 import argparse
