@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blg561.layer.recurrent_layers import gru_cell, gru_cell_backward, sigmoid
+from blg561.layer.recurrent_layers import gru_cell_backward, sigmoid
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,9 @@ class Question:
     expected: a number, an array, a boolean, a string, a set of strings or a tuple of these, or a
         function that computes one from what the lesson gives (with `cases`: from one of them).
     rtol: the largest relative error of a number or an array that still counts as right.
-    hint: a sentence that follows a wrong answer, or a tuple of them, one for each try.
+    hint: a sentence that follows a wrong answer, or a tuple of them, one for each try, or a
+        dictionary: of each of the items what follows if it is the first wrong one, and under ""
+        what follows if none is right.
     cases: tuples of arguments. If there are any, the answer is a function of the reader's own,
         which has to agree with the function `expected` on each of them.
     items: what the items of a tuple or a list are called.
@@ -23,7 +25,7 @@ class Question:
 
     expected: object
     rtol: float = 1e-6
-    hint: str | tuple[str, ...] = ""
+    hint: str | tuple[str, ...] | dict[str, str] = ""
     cases: tuple[tuple, ...] = ()
     items: tuple[str, ...] = ()
     choices: str = ""
@@ -105,11 +107,16 @@ def lstm_memory_case(seed):
 
 
 def gru_dprev_h(dnext_h, prev_h, update, reset, candidate, Wh, Whi):
-    """dprev_h of one step of the GRU, by differences."""
+    """The terms of dprev_h in one step of the GRU, one for each use, by differences."""
     gates = np.concatenate([update, reset], axis=1)
     xa = np.log(gates / (1 - gates)) - prev_h @ Wh
     xi = np.arctanh(candidate) - (reset * prev_h) @ Whi
-    return by_differences(lambda h: gru_cell(xa, xi, h, Wh, Whi)[0], dnext_h, prev_h)[0]
+
+    def forward(mixed, scaled, gated):
+        z, r = np.split(sigmoid(xa + gated @ Wh), 2, axis=1)
+        return z * mixed + (1 - z) * np.tanh(xi + (r * scaled) @ Whi)
+
+    return by_differences(forward, dnext_h, *(prev_h.copy() for _ in range(3)))
 
 
 def gru_case(seed):
@@ -213,6 +220,7 @@ QUESTIONS: dict[str, Question] = {
         expected=last_state,
         hint="Start from h0 and replace the state T times; step t reads x[:, t].",
         cases=(
+            random_arrays(0, (2, 3, 2), (2, 3), (2, 3), (3, 3), (3,)),
             (
                 np.array([[[1.0, -1.0], [0.5, 2.0], [-1.0, 0.0]]]),
                 np.array([[0.3, -0.2]]),
@@ -231,11 +239,16 @@ QUESTIONS: dict[str, Question] = {
     ),
     "01.3": Question(
         expected=rnn_step_gradients,
-        hint=(
-            "Begin with da, dnext_h times the slope of tanh, which next_h alone tells.",
-            "dx and dprev_h are da times a matrix transposed; where did that matrix stand?",
-            "A weight's gradient is the other factor transposed, times da. b is in all rows.",
-        ),
+        hint={
+            "": "Begin with da, dnext_h times the slope of tanh, which next_h alone tells.",
+            "dx": "x stood to the left of its matrix: da takes its place, and the matrix comes "
+            "back transposed.",
+            "dprev_h": "prev_h stood to the left of its matrix: da takes its place, and the "
+            "matrix comes back transposed.",
+            "dWx": "A weight's gradient is what stood to its left, transposed, times da.",
+            "dWh": "A weight's gradient is what stood to its left, transposed, times da.",
+            "db": "b is added to each of the N rows. What comes back to it from all of them?",
+        },
         items=("dx", "dprev_h", "dWx", "dWh", "db"),
         rtol=1e-5,
         cases=(rnn_step_case(N=2, D=3, H=4, seed=0), rnn_step_case(N=3, D=3, H=3, seed=1)),
@@ -283,10 +296,14 @@ QUESTIONS: dict[str, Question] = {
     ),
     "02.3": Question(
         expected=lstm_memory_gradients,
-        hint=(
-            "Compute next_c and its tanh first. Then go back: next_h is o times that tanh.",
-            "next_c goes to next_h through tanh, and to the next step: two gradients add up.",
-            "Each factor of f * prev_c and of i * g gets that gradient times the other factor.",
+        hint={
+            "": "Compute next_c and its tanh first. Then go back: next_h is o times that tanh.",
+            "do": "next_h is o times a tanh. Of what?",
+        }
+        | dict.fromkeys(
+            ("di", "df", "dg", "dprev_c"),
+            "next_c goes to next_h through o and tanh, and to the next step: two gradients add up. "
+            "Each factor of f * prev_c and of i * g gets their sum times the other factor.",
         ),
         items=("di", "df", "do", "dg", "dprev_c"),
         rtol=1e-5,
@@ -334,11 +351,14 @@ QUESTIONS: dict[str, Question] = {
     ),
     "03.4": Question(
         expected=gru_dprev_h,
-        hint=(
-            "prev_h has three uses. Begin with the one in the mixture.",
-            "Through the candidate: back through tanh, then Whi, then the reset gate.",
-            "Through the gates: da = [da_z, da_r] first, which needs the gradients of both gates.",
-        ),
+        hint={
+            "": "prev_h has three uses. Begin with the one in the mixture.",
+            "mixture": "In z * prev_h the other factor is z.",
+            "candidate": "Back through 1 - z, then tanh, then Whi, then the reset gate.",
+            "gates": "da = [da_z, da_r] first: z has two uses in the mixture, r one in r * prev_h, "
+            "and each goes back through its sigmoid.",
+        },
+        items=("mixture", "candidate", "gates"),
         rtol=1e-5,
         cases=(gru_case(seed=0), gru_case(seed=1)),
     ),
@@ -566,6 +586,18 @@ QUESTIONS: dict[str, Question] = {
         cases=(
             (np.array([-1.0, -1.5]), np.log([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]), 3),
             (np.array([0.0]), np.log([[0.2, 0.5, 0.3]]), 2),
+            # the best three begin alike
+            (
+                np.array([-3.0, -0.5, -2.5]),
+                np.log([[0.5, 0.3, 0.2], [0.45, 0.35, 0.2], [0.4, 0.39, 0.21]]),
+                4,
+            ),
+            # the second best of one beginning comes after the best of another
+            (
+                np.array([-0.1, -3.0, -2.0]),
+                np.log([[0.3, 0.28, 0.22, 0.2], [0.7, 0.1, 0.1, 0.1], [0.97, 0.01, 0.01, 0.01]]),
+                5,
+            ),
         ),
     ),
     # 08 After the LSTM

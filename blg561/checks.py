@@ -81,18 +81,30 @@ tries = Counter()  # of each question, how many wrong answers have been given in
 
 
 class Wrong(Exception):
-    """What is off with an answer, in words that do not tell the right one."""
+    """What is off with an answer, in words that do not tell the right one.
+
+    item: of an answer of several items the name of the first wrong one, "" if none is right.
+    """
+
+    def __init__(self, said, item=""):
+        super().__init__(said)
+        self.item = item
 
 
 class WrongKind(Wrong):
     """The answer is not of the kind that is asked for: no hint to the question would help."""
 
 
+class Unfinished(WrongKind):
+    """Some items are right and the others are not answered yet."""
+
+
 def check(question, answer, *given):
     """Prints whether `answer` is right, and if not, what is off and a hint. It never raises.
 
-    A second wrong answer is told the second hint, and so on. An answer of another kind than the one
-    asked for, such as a string for a number, is told so, without a hint.
+    A second wrong answer is told the second hint, and so on; where each item of the answer has a
+    hint, the one that fits. An answer of another kind than the one asked for, such as a string for
+    a number, is told so, without a hint.
 
     question: the number of a question in `blg561.answers.QUESTIONS`, such as "01.1". An unknown
         one is the lesson's mistake, and a ValueError.
@@ -107,11 +119,15 @@ def check(question, answer, *given):
         print(f"{question}: {fault}")
     except Wrong as fault:
         print(f"{question}: {fault}")
-        hints = (asked.hint,) if isinstance(asked.hint, str) else asked.hint
-        hints = [hint for hint in hints if hint]
-        if hints:
-            print(f"Hint: {hints[min(tries[question], len(hints) - 1)]}")
+        if hint := _hint(asked.hint, fault.item, tries[question]):
+            print(f"Hint: {hint}")
         tries[question] += 1
+
+
+def _hint(hint, item, tried):
+    if isinstance(hint, dict):
+        return hint[item]
+    return hint if isinstance(hint, str) else hint[min(tried, len(hint) - 1)]
 
 
 def _judge(asked, answer, given):
@@ -133,11 +149,14 @@ def _judge_function(asked, answer):
         raise WrongKind(f"expected a function, got {type(answer).__name__}")
     if _has_no_body(answer):
         return NOT_ANSWERED
+    names = [*inspect.signature(asked.expected).parameters]
+    changed = set()
     for case in asked.cases:
-        where = f", for\n{_as_code(asked.expected, case)}"
+        where = f", for\n{_as_code(names, case)}"
         expected = asked.expected(*copy.deepcopy(case))
+        handed = copy.deepcopy(case)
         try:
-            returned = answer(*copy.deepcopy(case))
+            returned = answer(*handed)
         except Exception as error:
             raise Wrong(f"your function raised {_describe(error)}{where}") from None
         if returned is None:
@@ -146,9 +165,23 @@ def _judge_function(asked, answer):
             return NOT_ANSWERED
         try:
             _compare(returned, expected, asked)
+        except Unfinished:
+            raise
         except Wrong as fault:
-            raise type(fault)(f"{fault}{where}") from None
+            raise type(fault)(f"{fault}{where}", fault.item) from None
+        named = zip(names, handed, case, strict=True)
+        changed |= {name for name, now, before in named if not _same(now, before)}
+    if changed:
+        which = " and ".join(name for name in names if name in changed)
+        return f"{CORRECT}, but it changes its argument {which}: what the caller has is changed too"
     return CORRECT
+
+
+def _same(one, other):
+    """Whether two arguments are equal: numbers, arrays or tuples and lists of them."""
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return np.array_equal(one, other)
 
 
 def _has_no_body(function):
@@ -161,12 +194,10 @@ def _has_no_body(function):
     return all(constant is None or constant is ... for constant in constants)
 
 
-def _as_code(function, arguments):
+def _as_code(names, arguments):
     """The arguments of a call as lines that can be pasted into a cell: `x = np.array(...)`."""
-    names = inspect.signature(function).parameters
-    return "\n".join(
-        f"{name} = {_literal(value)}" for name, value in zip(names, arguments, strict=False)
-    )
+    named = zip(names, arguments, strict=True)
+    return "\n".join(f"{name} = {_literal(value)}" for name, value in named)
 
 
 def _literal(value):
@@ -203,22 +234,27 @@ def _compare_items(answer, expected, asked):
         raise WrongKind(f"expected a tuple of {len(expected)}, got one number")
     if len(answer) != len(expected):
         raise WrongKind(f"expected a tuple of {len(expected)}, got one of {len(answer)}")
-    faults, kind = [], WrongKind
+    faults, blank = {}, []
     for number, (item, right) in enumerate(zip(answer, expected, strict=True)):
         name = _name(asked, number)
         if _is_blank(item):
-            faults.append(f"{name}: {NOT_ANSWERED}")
+            blank.append(name)
             continue
         try:
             _compare(item, right, replace(asked, items=()))
         except Wrong as fault:
-            faults.append(f"{name}: {fault}")
-            if not isinstance(fault, WrongKind):
-                kind = Wrong
+            faults[name] = fault
+    right_ones = len(expected) - len(faults) - len(blank)
+    said = [f"{name}: {fault}" for name, fault in faults.items()]
+    said += [f"{NOT_ANSWERED}: {', '.join(blank)}"] if blank else []
+    told = "; ".join(said) + (f" ({right_ones} of {len(expected)} right)" if right_ones else "")
+    wrong = [name for name, fault in faults.items() if not isinstance(fault, WrongKind)]
+    if wrong:
+        raise Wrong(told, wrong[0] if right_ones else "")
     if faults:
-        right_ones = len(expected) - len(faults)
-        tail = f" ({right_ones} of {len(expected)} right)" if right_ones else ""
-        raise kind("; ".join(faults) + tail)
+        raise WrongKind(told)
+    if blank:
+        raise Unfinished(told)
 
 
 def _name(asked, number):
@@ -242,7 +278,10 @@ def _compare_sets(answer, expected, choices):
         raise WrongKind(f"expected a set of strings, got {type(answer).__name__}")
     if not all(isinstance(item, str) for item in answer):
         raise WrongKind("expected a set of strings, got other things in it")
-    came = {_letter(item, choices) if letters else _plain(item) for item in answer}
+    try:
+        came = {_letter(item, choices) if letters else _plain(item) for item in answer}
+    except WrongKind as fault:
+        raise WrongKind(f"{fault} among your items") from None
     right = {_plain(item) for item in expected}
     if came != right:
         raise Wrong(f"{len(came - right)} of yours do not belong, {len(right - came)} are missing")
@@ -272,7 +311,9 @@ def _letter(text, choices):
 
 
 def _compare_numbers(answer, expected, asked):
-    wanted = f"an array of shape {expected.shape}" if expected.ndim else "a number"
+    listed = expected.ndim == 1 and isinstance(asked.expected, np.ndarray)  # a list of answers
+    wanted = _list_of(asked, len(expected)) if listed else f"an array of shape {expected.shape}"
+    wanted = wanted if expected.ndim else "a number"
     try:
         numbers = np.asarray(answer)
     except Exception:
@@ -284,11 +325,17 @@ def _compare_numbers(answer, expected, asked):
         came = numbers.dtype if array else type(answer).__name__
         raise WrongKind(f"expected {wanted}, got {came}")
     if numbers.shape != expected.shape:
-        raise WrongKind(f"expected {wanted}, got shape {numbers.shape}")
+        came = f"shape {numbers.shape}"
+        if listed and numbers.ndim < 2:
+            came = numbers.size if numbers.ndim else "one number"
+        # a function's result of another shape is a wrong turn on the way, and wants its hint
+        raise (Wrong if asked.cases else WrongKind)(f"expected {wanted}, got {came}")
     if np.array_equal(numbers, expected):
         return
     if not np.isfinite(numbers).all():
         raise Wrong("not finite (nan or infinity)")
+    if expected.ndim and expected.dtype.kind == "i" and not listed:
+        raise Wrong(_wrong_entries(numbers, expected))
     numbers, expected = numbers.astype(float), expected.astype(float)
     with np.errstate(invalid="ignore"):  # expected may be infinite
         error = rel_error(numbers, expected)
@@ -296,14 +343,41 @@ def _compare_numbers(answer, expected, asked):
             return
         if not expected.ndim:
             raise Wrong(_too(numbers, expected))
-        if expected.ndim == 1 and isinstance(asked.expected, np.ndarray):  # a list of answers
+        if listed:
             raise Wrong(_faults_of_list(numbers, expected, asked))
+        if alike := _off_alike(numbers, expected, asked.rtol):
+            raise Wrong(alike)
         off = np.abs(numbers - expected) / np.maximum(1e-8, np.abs(numbers) + np.abs(expected))
     place = ", ".join(map(str, np.unravel_index(np.argmax(off), off.shape)))
     raise Wrong(
         f"the largest relative error is {error:.1e}, at [{place}]; "
         f"at most {asked.rtol:.0e} is right"
     )
+
+
+def _list_of(asked, length):
+    return f"a list of {length} numbers" + (f" ({', '.join(asked.items)})" if asked.items else "")
+
+
+def _wrong_entries(numbers, expected):
+    """Where integers, such as indices, first differ: how far apart they are says nothing."""
+    differ = numbers != expected
+    place = ", ".join(map(str, np.argwhere(differ)[0]))
+    return f"{differ.sum()} of {differ.size} numbers are wrong, the first of them at [{place}]"
+
+
+def _off_alike(numbers, expected, rtol):
+    """What all entries have in common, if it is one mistake in all of them."""
+    if rel_error(-numbers, expected) <= rtol:
+        return "right but for the sign"
+    square = expected.ndim == 2 and expected.shape[0] == expected.shape[1]
+    if square and rel_error(numbers.T, expected) <= rtol:
+        return "right, but transposed"
+    if expected.size > 1 and expected.any():
+        factor = np.sum(numbers * expected) / np.sum(expected * expected)
+        if factor and abs(factor - 1) > 0.01 and rel_error(numbers, factor * expected) <= rtol:
+            return f"each number is {factor:.3g} times the right one"
+    return None
 
 
 def _faults_of_list(numbers, expected, asked):

@@ -178,7 +178,8 @@ MISTAKES = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_costs_its_own_points(tmp_path, text, name, monkeypatch):
     fill, expected, word = MISTAKES[name]
-    monkeypatch.setattr("blg561.assignment.language_model.SLOW_START", 15)
+    seconds = 5 if name == "endless-cell" else 15  # that one takes all it is given
+    monkeypatch.setattr("blg561.assignment.language_model.SLOW_START", seconds)
     one = grade.grade_one(handed_in(tmp_path / name, fill), asked_for("LM"), 5, text, {})
     assert word in told(one), told(one)
     missing = dict.fromkeys(("networks: rnn", "networks: rnn_clipped", "networks: gated"), 3)

@@ -120,7 +120,8 @@ def told(monkeypatch, capsys):
     """told(answer, expected, ...) is what `check` prints for it, but for number and hint."""
 
     def ask(answer, expected, *given, **arguments):
-        monkeypatch.setitem(QUESTIONS, "01.1", Question(expected, hint="Look again.", **arguments))
+        arguments = {"hint": "Look again."} | arguments
+        monkeypatch.setitem(QUESTIONS, "01.1", Question(expected, **arguments))
         assert check("01.1", answer, *given) is None
         said = capsys.readouterr().out.removesuffix("\n")
         assert said.startswith("01.1: ")
@@ -217,7 +218,8 @@ def test_what_is_none_of_the_letters_is_told_so(told, answer, said):
         ("one", {"one", "two"}, "expected a set of strings, got str"),
         (("one", "two"), ("two", "two"), "item 1: not right (1 of 2 right)"),
         ((2, 4), (2, 3), "item 2: too large (1 of 2 right)"),
-        ((2, None), (2, 3), "item 2: not answered yet (1 of 2 right)"),
+        ((2, None), (2, 3), "not answered yet: item 2 (1 of 2 right)"),
+        ((None, None, 2), (2, 3, 4), "item 3: too small; not answered yet: item 1, item 2"),
         ((2,), (2, 3), "expected a tuple of 2, got one of 1"),
         (2, (2, 3), "expected a tuple of 2, got int"),
         (np.array(2), (2, 3), "expected a tuple of 2, got one number"),
@@ -226,24 +228,44 @@ def test_what_is_none_of_the_letters_is_told_so(told, answer, said):
             (np.ones(3), 3),
             "item 1: expected an array of shape (3,), got shape (2,); item 2: too large",
         ),
-        (np.zeros(3), np.zeros(4), "expected an array of shape (4,), got shape (3,)"),
-        (3, np.zeros(4), "expected an array of shape (4,), got shape ()"),
-        (np.zeros(4, complex), np.zeros(4), "expected an array of shape (4,), got complex128"),
+        (np.zeros(3), np.zeros(4), "expected a list of 4 numbers, got 3"),
+        (3, np.zeros(4), "expected a list of 4 numbers, got one number"),
+        ([[1], [2]], np.zeros(2), "expected a list of 2 numbers, got shape (2, 1)"),
+        (np.zeros(4, complex), np.zeros(4), "expected a list of 4 numbers, got complex128"),
+        (np.zeros(3), np.zeros((1, 3)), "expected an array of shape (1, 3), got shape (3,)"),
         ([1, 3, 0], np.array([1, 1, 1]), "item 2: too large; item 3: too small"),
-        ([1, 1, None], np.array([1, 1, 1]), "item 3: not answered yet (2 of 3 right)"),
+        ([1, 1, None], np.array([1, 1, 1]), "not answered yet: item 3 (2 of 3 right)"),
         (
             (1, "x", 3, None),
             np.array([1, 1, 1, 1]),
-            "item 2: expected a number, got str; item 3: too large; item 4: not answered yet "
+            "item 2: expected a number, got str; item 3: too large; not answered yet: item 4 "
             "(1 of 4 right)",
         ),
         (
             [[1, 3]],
-            np.array([[1, 1]]),
+            np.array([[1, 1.0]]),
             "the largest relative error is 5.0e-01, at [0, 1]; at most 1e-06 is right",
         ),
+        (
+            [[0, 1], [2, 0]],
+            np.array([[0, 1], [0, 2]]),
+            "2 of 4 numbers are wrong, the first of them at [1, 0]",
+        ),
+        ([[-1.0, 2.0]], np.array([[1.0, -2.0]]), "right but for the sign"),
+        ([[1.0, 3.0], [2.0, 4.0]], np.array([[1.0, 2.0], [3.0, 4.0]]), "right, but transposed"),
+        ([[2.0, 4.0]], np.array([[1.0, 2.0]]), "each number is 2 times the right one"),
+        (
+            [[1.0, 9.0], [3.0, 4.0]],
+            np.array([[1.0, 1.0], [3.0, 4.0]]),
+            "the largest relative error is 8.0e-01, at [0, 1]; at most 1e-06 is right",
+        ),
         (Odd(), 3, "expected a number, got Odd"),
-        (Odd(), np.zeros(2), "expected an array of shape (2,), got Odd"),
+        (Odd(), np.zeros(2), "expected a list of 2 numbers, got Odd"),
+        (
+            {"abd"},
+            {"a", "b", "d"},
+            "expected one letter, got 'abd' among your items",
+        ),
     ],
 )
 def test_a_wrong_answer_is_told_what_is_off(told, answer, expected, said):
@@ -273,6 +295,19 @@ def test_hints_come_one_after_the_other_and_not_for_another_kind_of_answer(monke
         "Hint: Second.",
         "01.1: correct",
     ]
+
+
+def test_the_hint_is_that_of_the_first_wrong_item(told):
+    hints = {"": "None is right.", "c": "Of c.", "h": "Of h."}
+
+    def hinted(*answer):
+        said = told(answer, (1, 2), items=("c", "h"), hint=hints).splitlines()
+        return said[1] if len(said) > 1 else None
+
+    assert hinted(1, 3) == "Hint: Of h."
+    assert hinted(3, 2) == "Hint: Of c."
+    assert hinted(3, 3) == hinted(3, None) == "Hint: None is right."
+    assert hinted(1, None) is None
 
 
 def test_tolerance_is_the_question_s_own(told):
@@ -350,8 +385,76 @@ def test_a_function_that_changes_its_arguments_spoils_no_other_check(told):
         return x
 
     for _ in range(2):
-        assert told(doubles, lambda x: 2 * x, cases=(case, case)) == "correct"
+        said = told(doubles, lambda x: 2 * x, cases=(case, case))
+        assert said == (
+            "correct, but it changes its argument x: what the caller has is changed too"
+        )
     np.testing.assert_array_equal(case[0], 1)
+    nested = ((np.ones(2), 3), 1)
+    assert told(lambda p, n: doubles(p[0]), lambda p, n: 2 * p[0], cases=(nested,)).startswith(
+        "correct, but it changes its argument p:"
+    )
+    assert told(lambda x: 2 * x, lambda x: 2 * x, cases=(case, case)) == "correct"
+
+
+def test_a_function_s_result_of_another_shape_is_told_the_hint(capsys, monkeypatch):
+    question = Question(lambda x: x.sum(0), hint="Add up the rows.", cases=((np.ones((2, 3)),),))
+    monkeypatch.setitem(QUESTIONS, "01.1", question)
+    check("01.1", lambda x: x)
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "01.1: expected an array of shape (3,), got shape (2, 3), for"
+    assert last == "Hint: Add up the rows."
+
+
+def test_a_function_that_answers_in_part_is_told_no_case(told):
+    said = told(lambda a, b: (a - b, None), lambda a, b: (a - b, a), cases=CASES)
+    assert said == "not answered yet: item 2 (1 of 2 right)"
+
+
+WRONG_FUNCTIONS = {
+    "01.2 rows of the batch in another order": (
+        "01.2",
+        lambda x, h0, Wx, Wh, b: run(x.reshape(x.shape[1], x.shape[0], -1), h0, Wx, Wh, b),
+    ),
+    "07.7 the two best symbols of each beginning": (
+        "07.7",
+        lambda totals, log_p, width: best_pairs(
+            [(k, s) for k, row in enumerate(log_p) for s in np.argsort(-row)[:2]],
+            totals,
+            log_p,
+            width,
+        ),
+    ),
+    "07.7 the best of each beginning before all others": (
+        "07.7",
+        lambda totals, log_p, width: best_first(totals, log_p, width),
+    ),
+}
+
+
+def run(steps, h, Wx, Wh, b):
+    for x in steps:
+        h = np.tanh(x @ Wx + h @ Wh + b)
+    return h
+
+
+def best_pairs(pairs, totals, log_p, width):
+    ordered = sorted(pairs, key=lambda pair: -(totals[pair[0]] + log_p[pair]))
+    return np.array(ordered[:width])
+
+
+def best_first(totals, log_p, width):
+    firsts = [(k, int(np.argmax(row))) for k, row in enumerate(log_p)]
+    others = [pair for pair in np.ndindex(log_p.shape) if pair not in firsts]
+    first = best_pairs(firsts, totals, log_p, width)
+    return np.array([*first, *best_pairs(others, totals, log_p, width)])[:width]
+
+
+@pytest.mark.parametrize("name", WRONG_FUNCTIONS)
+def test_a_function_that_is_wrong_in_a_likely_way_is_not_accepted(name, capsys, monkeypatch):
+    number, function = WRONG_FUNCTIONS[name]
+    check(number, function)
+    assert "correct" not in capsys.readouterr().out
 
 
 def test_an_unknown_question_is_the_lesson_s_mistake():
@@ -364,5 +467,7 @@ def test_a_question_has_what_it_needs(number):
     question = QUESTIONS[number]
     for case in question.cases:
         question.expected(*copy.deepcopy(case))
+    if isinstance(question.hint, dict):
+        assert question.hint.keys() == {"", *question.items}
     letters = question.expected if isinstance(question.expected, str | set) else ""
     assert set(letters) <= set(question.choices or letters)
