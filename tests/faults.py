@@ -428,6 +428,8 @@ FAULTS = [
           "bias.grad[unseen] = 0"),
     Fault(ENDINGS, "no new words are expected", "gradient[unseen].sum() - expected",
           "gradient[unseen].sum()"),
+    Fault(ENDINGS, "as many new words are expected of a short batch as of a long one",
+          "expected * words / longest_batch", "expected"),
     Fault(ENDINGS, "new words have a bias each", "bias.grad[unseen] = surplus",
           "bias.grad[unseen] = surplus / unseen.sum()"),
     Fault(ENDINGS, "a checkpoint does not know of it",

@@ -77,11 +77,19 @@ def share_steps(
     endings = Endings(trainset.unique_data, counts, longest)
     unseen, expected = counts == 0, unseen_mass(counts)
     bias, surplus = model.output.bias, 0.0
+    words = longest_batch = 1
+
+    def before_reading(embedding, arguments):
+        nonlocal words, longest_batch
+        if embedding.training:  # not the average's, which is a copy of the model, when evaluated
+            words = arguments[0].numel()
+            longest_batch = max(longest_batch, words)
 
     def before_clipping(gradient):
         nonlocal surplus
-        # of a word that is never a target the gradient is its mean probability
-        surplus = gradient[unseen].sum() - expected
+        # of a word that is never a target the gradient is its mean probability, and in a batch
+        # shorter than the longest one less by as much as `training.train_one_epoch` makes its loss
+        surplus = gradient[unseen].sum() - expected * words / longest_batch
         return gradient.masked_fill(unseen, 0)
 
     def after_clipping(*_):
@@ -90,6 +98,7 @@ def share_steps(
             weight.grad.copy_(own + endings.shared(weight.grad))  # (BT.9)
         bias.grad[unseen] = surplus
 
+    model.embedding.register_forward_pre_hook(before_reading)
     bias.register_hook(before_clipping)
     optimizer.register_step_pre_hook(after_clipping)
     # a setting of the optimizer, so that no training without it goes on from a checkpoint of this
