@@ -195,6 +195,37 @@ def has_a_blank_line_after_every_summary(notebook, name):
     ]
 
 
+READ = re.compile(r"^## What to read\n(.*)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]+\]\(([^)]*)\)")
+# A chapter of a volume of 1980, of which neither a DOI nor a copy to read was found.
+ONLY_IN_PRINT = ("Jelinek, Mercer: Interpolated estimation of Markov source parameters",)
+
+
+def entries_to_read(notebook):
+    """The entries of the section of references, each on one line."""
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    sections = (match[1] for source in cells for match in READ.finditer(source))
+    entries = (entry for section in sections for entry in re.split(r"(?m)^- ", section)[1:])
+    return [" ".join(entry.split()) for entry in entries]
+
+
+def links_what_to_read(notebook, name):
+    entries = entries_to_read(notebook)
+    if not entries:
+        return ["no section `## What to read` with a list"]
+    linked = {entry: LINK.findall(entry) for entry in entries}
+    return [
+        f"no link in {entry!r}"
+        for entry, addresses in linked.items()
+        if not addresses and not entry.startswith(ONLY_IN_PRINT)
+    ] + [
+        f"{address!r} is no https address"
+        for addresses in linked.values()
+        for address in addresses
+        if not re.fullmatch(r"https://\S+", address)
+    ]
+
+
 def shows_the_code_of_the_package(notebook, name):
     return sync.sync(nbformat.from_dict(notebook))
 
@@ -214,6 +245,7 @@ CHECKS = [
     starts_with_its_title_and_badge,
     starts_with_the_colab_cell,
     has_a_blank_line_after_every_summary,
+    links_what_to_read,
     shows_the_code_of_the_package,
 ]
 
@@ -228,6 +260,14 @@ def read(path):
 def test_lesson(path, check):
     problems = check(read(path), path.name)
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("start", ONLY_IN_PRINT)
+def test_what_is_only_in_print_is_cited_and_has_no_link(start):
+    entries = [entry for path in LESSONS for entry in entries_to_read(read(path))]
+    cited = [entry for entry in entries if entry.startswith(start)]
+    assert cited
+    assert not any(LINK.search(entry) for entry in cited)
 
 
 # Each check on a made-up lesson: it passes the good one and finds what is wrong with a bad one
@@ -249,6 +289,18 @@ def figure(alt):
 ERROR = new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
 
 
+TO_READ = f"""## Summary
+
+- One.
+
+## What to read
+
+- Ada: [A paper that is cited over two
+  lines](https://example.org/paper). 1843. Bob: [Another](https://example.org/other).
+- Cleo (1950), [*A book*](https://example.org/book): why.
+- {ONLY_IN_PRINT[0]}. 1980."""
+
+
 def good_lesson():
     badge = (
         "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
@@ -266,6 +318,7 @@ def good_lesson():
             sync.definition("tools.sync.ROOT"), metadata={"tags": ["source:tools.sync.ROOT"]}
         ),
         new_markdown_cell("<details><summary>Solution</summary>\n\nTwo, see /home and a/tmp/b.\n"),
+        new_markdown_cell(TO_READ),
     ]
     notebook = new_notebook(cells=cells)
     for count, cell in enumerate(code_cells(notebook), start=1):
@@ -331,6 +384,12 @@ BAD = [
     (starts_with_its_title_and_badge, replace_in(0, repository.slug(), "some/fork")),
     (starts_with_the_colab_cell, replace_in(1, "--no-deps ", "")),
     (has_a_blank_line_after_every_summary, replace_in(5, "</summary>\n\n", "</summary>\n")),
+    (links_what_to_read, replace_in(6, "## What to read", "## What to see")),
+    (links_what_to_read, replace_in(6, "- ", "* ")),
+    (links_what_to_read, replace_in(6, "[*A book*](https://example.org/book)", "*A book*")),
+    (links_what_to_read, replace_in(6, "(https://example.org/book)", "()")),
+    (links_what_to_read, replace_in(6, "https://example.org/other", "http://example.org/other")),
+    (links_what_to_read, replace_in(6, "https://example.org/book", "06_OpenTheBox.ipynb")),
     (shows_the_code_of_the_package, replace_in(4, "parents[1]", "parents[2]")),
 ]
 
