@@ -4,6 +4,8 @@ The commands are in `blg561.commands`.
 """
 
 import argparse
+import errno
+import io
 import os
 import sys
 import traceback
@@ -20,6 +22,7 @@ EXIT_CODES = (
 
 
 def main(argv: list[str] | None = None) -> int:
+    make_writable()
     argv = sys.argv[1:] if argv is None else argv
     arguments = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
     try:
@@ -29,10 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         code, message = 130, "interrupted"
     except BrokenPipeError:
-        # what was not read must not fail once more when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 141
     except Exception as error:
+        if is_full(error):
+            discard_output()
         code, message = exit_code(error), "error: " + " ".join(str(error).split())
         if code == 3 or arguments.debug:
             traceback.print_exc()
@@ -42,10 +46,29 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
+def make_writable():
+    """Output that is closed goes nowhere, and a letter that it does not have is written \\xe9."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in a notebook it is not
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def discard_output():
+    """What could not be written must not fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def exit_code(error: Exception) -> int:
     if isinstance(error, TrainingDiverged):
         return 1
-    return 2 if isinstance(error, InputError) else 3
+    return 2 if isinstance(error, InputError) or is_full(error) else 3
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there is no room, be it on the disk or where the output goes."""
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def build_parser() -> argparse.ArgumentParser:

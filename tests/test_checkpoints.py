@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -54,6 +55,10 @@ def test_missing_and_foreign_files(tmp_path):
         checkpoints.load(tmp_path / "nowhere.pt")
     with pytest.raises(CheckpointError, match=r"is a folder: expected the file of a checkpoint"):
         checkpoints.load(tmp_path)
+    with zipfile.ZipFile(tmp_path / "program.pt", "w") as archive:
+        archive.writestr("program/constants.pkl", b"")
+    with pytest.raises(CheckpointError, match="is a TorchScript file"):
+        checkpoints.load(tmp_path / "program.pt")
     torch.save({"weights": torch.ones(3)}, tmp_path / "foreign.pt")
     with pytest.raises(CheckpointError, match="PyTorch file, but not a checkpoint"):
         checkpoints.load(tmp_path / "foreign.pt")
@@ -77,11 +82,18 @@ def test_code_in_a_file_is_not_executed(tmp_path, monkeypatch):
 
 def test_contents_that_do_not_fit_together(tmp_path):
     contents = checkpoints.model_contents(RNNModel(4, 6, 6), LEXICON)
+    spoilt = contents["weights"] | {"output.bias": torch.full((4,), torch.nan)}
     for change, message in [
         ({"class": "Transformer"}, "does not describe a network of ours"),
         ({"arguments": contents["arguments"] | {"hidden_size": 7}}, "does not describe"),
         ({"lexicon": LEXICON[:3]}, "holds 3 words for a network of 4"),
         ({"lexicon": None}, "is a checkpoint without lexicon"),
+        ({"lexicon": 5}, "has a lexicon that is no list of words"),
+        ({"lexicon": [0, 1, 2, 3]}, "has a lexicon that is no list of words"),
+        ({"lexicon": "abcd"}, "has a lexicon that is no list of words"),
+        ({"lexicon": ["a", "b", "c", "b"]}, "in which a word stands twice: 'b'"),
+        ({"weights": {1: 2}}, "does not describe a network of ours"),
+        ({"weights": spoilt}, "has weights that are no finite numbers, in output.bias"),
     ]:
         changed = {name: value for name, value in (contents | change).items() if value is not None}
         checkpoints.save(tmp_path / "x.pt", changed)
@@ -109,6 +121,19 @@ def test_a_network_of_the_first_version_still_loads(tmp_path):
     assert torch.equal(loaded(words, loaded.initialize(1))[0], model(words, model.initialize(1))[0])
 
 
+def test_two_processes_do_not_write_into_each_others_file(saved, monkeypatch):
+    """The other one, whose number is 1, is half through when this one is."""
+    path, _ = saved
+    theirs = path.with_name(f"{path.name}.1.partial")
+    theirs.write_bytes(b"the first half")
+    checkpoints.save(path, {"weights": {}})
+    assert theirs.read_bytes() == b"the first half"
+    monkeypatch.setattr(checkpoints.os, "getpid", lambda: 1)
+    monkeypatch.setattr(checkpoints.os, "replace", lambda partial, path: None)
+    checkpoints.save(path, {"weights": {}})
+    assert theirs.read_bytes() != b"the first half"
+
+
 def test_a_failed_write_keeps_the_old_file(saved, monkeypatch):
     path, _ = saved
     before = path.read_bytes()
@@ -120,3 +145,4 @@ def test_a_failed_write_keeps_the_old_file(saved, monkeypatch):
     with pytest.raises(CheckpointError, match="cannot be written: No space"):
         checkpoints.save(path, {"weights": {}})
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

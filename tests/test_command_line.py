@@ -1,6 +1,7 @@
 """`python -m blg561`: what it prints, what it leaves on disk, and with which exit code it ends."""
 
 import dataclasses
+import io
 import json
 import math
 import os
@@ -221,6 +222,39 @@ def test_nobody_who_reads_is_no_error_message(whole_corpus):
     assert (process.returncode, process.stderr) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [
+        (">&-", 0, ""),
+        (">/dev/full", 2, "error: [Errno 28] No space left on device\n"),
+    ],
+)
+def test_output_that_cannot_be_written(where, code, said):
+    process = subprocess.run(
+        f"'{sys.executable}' -m blg561 books {where}",
+        shell=True, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(TESTS.parent)},
+    )  # fmt: skip
+    assert (process.returncode, process.stderr) == (code, said)
+
+
+def test_a_letter_that_the_output_does_not_have_is_written_in_another_way(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr(
+        "blg561.commands.books.list_or_fetch", lambda arguments: print("héllo") or 0
+    )
+    assert main(["books"]) == 0
+    assert written.getvalue().split() == [b"h\\xe9llo"]
+
+
+def test_a_text_from_a_pipe_is_refused(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    line = refusal(capsys, "train", "--text", str(tmp_path / "pipe"))
+    assert "is a pipe, which can be read once: save the text in a file first" in line
+
+
 # books
 
 
@@ -421,7 +455,7 @@ def test_a_diverging_training_ends_with_code_1_and_its_reason(corpus, monkeypatc
     monkeypatch.setitem(
         recipes.RECIPES,
         "lstm",
-        dataclasses.replace(recipes.RECIPES["lstm"], optimizer="SGD", learning_rate=math.inf),
+        dataclasses.replace(recipes.RECIPES["lstm"], optimizer="SGD", learning_rate=1e30),
     )
     assert main(["train", "--book", "practice"]) == 1
     *_, line = capsys.readouterr().err.splitlines()  # before it the bar, which cleared itself

@@ -77,6 +77,13 @@ def test_a_text_in_other_words_is_refused(text_file):
         Dataset(20, text_file, train=False).with_lexicon(["w2"])
 
 
+def test_a_text_with_too_few_known_words_for_a_window_is_refused(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("a b c d " * 6)  # 24 words, of which half are known
+    with pytest.raises(InputError, match=r"seq_length \+ 1 = 17 tokens, but the text has 12 "):
+        Dataset(16, path, train_split=0.99).with_lexicon(["a", "b"])
+
+
 def test_a_part_after_other_texts_has_a_mark_for_every_word_that_its_lexicon_has_not(tmp_path):
     texts = {"book": "a b c. a b c. a b d", "one": "b z a, c", "two": "d? q"}
     for name, text in texts.items():

@@ -277,6 +277,22 @@ def test_what_else_is_refused():
         net.beam_search(SOURCE, 5)
     with pytest.raises(ValueError, match="temperature"):
         net.sample(SOURCE, 5, np.random.default_rng(0), temperature=0)
+    with pytest.raises(ValueError, match="temperature"):
+        net.sample(SOURCE, 5, np.random.default_rng(0), temperature=np.inf)
+    with pytest.raises(ValueError, match="target_symbols: expected PAD, BEGIN, END and one more"):
+        EncoderDecoder(6, 3)
+    with pytest.raises(ValueError, match="inputs: expected shape"):
+        net.loss(SOURCE, TARGET, TARGET[:, :1])
+    with pytest.raises(ValueError, match="clip_val"):
+        Adam(net, clip_val=0.0)
+    with pytest.raises(RuntimeError, match=r"Adam\.step needs a call"):
+        Adam(net).step()
+    with pytest.raises(RuntimeError, match="backward needs a call of loss"):
+        net.backward()
+    net.loss(SOURCE, TARGET)
+    net.greedy(SOURCE, 5)
+    with pytest.raises(RuntimeError, match="backward needs a call of loss just before it"):
+        net.backward()
     with pytest.raises(ValueError, match="attention: expected"):
         EncoderDecoder(6, 6, attention="product")
 

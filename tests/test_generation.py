@@ -87,6 +87,8 @@ def test_indices_are_as_good_as_words(model, data):
         ([0, 6], "expected indices from 0 to 5, got 6"),
         (np.array([-1, 0]), "expected indices from 0 to 5, got -1"),
         ([0.0, 1.0], r"expected words or their indices, got 0\.0"),
+        (["the", 3], "expected words or their indices, got both: 3 among words"),
+        ([0, None], "expected words or their indices, got None"),
         (np.array([[0, 1]]), "expected words or their indices, got array"),
         ([], "len_hist must be between 1 and the 0 words"),
         ("", "len_hist must be between 1 and the 0 words"),
@@ -95,6 +97,21 @@ def test_indices_are_as_good_as_words(model, data):
 def test_data_that_are_no_words_are_refused(model, data, message):
     with pytest.raises(InputError, match=message):
         sample(model, data)
+
+
+def test_the_smallest_top_p_leaves_the_likeliest_word():
+    logits = torch.tensor([0.0, 2.0, 1.0])
+    assert distribution(logits, top_p=1e-300).tolist() == [0.0, 1.0, 0.0]
+
+
+def test_a_model_is_in_training_again_when_writing_breaks_off(model, monkeypatch):
+    def broken(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "multinomial", broken)
+    with pytest.raises(KeyboardInterrupt):
+        sample(model, "the garden")
+    assert model.training
 
 
 logits_of_six = st.lists(st.floats(-4, 4), min_size=6, max_size=6).map(torch.tensor)

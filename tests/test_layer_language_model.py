@@ -287,6 +287,18 @@ def test_weights_come_back_from_numpy_as_they_were(name, tie_weights):
     torch.testing.assert_close(back(x, back.initialize(1)), model(x, model.initialize(1)))
 
 
+@pytest.mark.parametrize("places", [(0.1, 0.2, 0.3), (0.0, 0.5, 0.0)])
+def test_each_place_of_dropout_is_carried_over(places):
+    names = ("input_dropout", "hidden_dropout", "output_dropout")
+    model = GatedModel(V, 5, 5, 3, dropout=0.4, **dict(zip(names, places, strict=True)))
+    expected = [places[0], places[1], places[1], places[2]]
+    ours = conversion.to_numpy(model)
+    assert [dropout.p for dropout in ours.dropouts] == expected
+    back = conversion.to_torch(ours)
+    assert [dropout.p for dropout in back.dropouts] == expected
+    assert type(back)(**back.arguments).dropouts[0].p == places[0]
+
+
 @all_cells
 def test_training_one_leaves_the_other_as_it_is(cell):
     first = build(cell)
@@ -396,6 +408,14 @@ def test_arguments_out_of_range(options, message):
          "len_gen: expected at least 1, got 0"),
         (lambda m: m.generate(WORDS[0], 1, np.ones, temperature=0), ValueError,
          "temperature: expected a number above 0, got 0"),
+        (lambda m: m.backward(), RuntimeError,
+         "NumpyLanguageModel.backward needs a call of loss just before it"),
+        (lambda m: (m.loss(*batch(m)), m.generate(WORDS[0], 1, np.ones), m.backward()),
+         RuntimeError, "NumpyLanguageModel.backward needs a call of loss just before it"),
+        (lambda m: (m.loss(*batch(m)), m.backward(), m.step(-1.0)), ValueError,
+         "learning_rate: expected 0 or more, and finite, got -1.0"),
+        (lambda m: (m.loss(*batch(m)), m.backward(), m.step(1.0, 0.0)), ValueError,
+         "clip_val: expected a number above 0, got 0.0"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, error, message):

@@ -11,6 +11,7 @@ from blg561.language_model.dataset import Dataset
 from blg561.language_model.models import (
     FixedFactors,
     GatedModel,
+    LanguageModel,
     LinearRecurrence,
     MinGRU,
     TransformerModel,
@@ -233,6 +234,18 @@ def test_a_state_of_another_shape_is_refused():
     model = build()
     for wrong in (model.initialize(3), model.initialize(2)[:1], torch.zeros(BLOCKS, 2, F)):
         with pytest.raises(ValueError, match=r"state must have shape \(blocks, N, P, 2F\)"):
+            model(words(2, 5), wrong)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru_reset_first", "mingru", "transformer"])
+def test_a_state_of_another_kind_is_refused(cell):
+    of_class = TransformerModel if cell == "transformer" else LanguageModel
+    model = of_class(V, F, F, 1, cell=cell)
+    state = model.initialize(2)
+    one = state[0] if cell == "lstm" else state
+    pair = cell == "lstm"
+    for wrong in (one if pair else (one, one), (one,), (), None, [one, one], (one, one, one)):
+        with pytest.raises(TypeError, match="state must be a " + ("pair" if pair else "tensor")):
             model(words(2, 5), wrong)
 
 

@@ -45,6 +45,15 @@ def test_what_cannot_be_carried_out_cannot_be_said(field, value):
         replace(LADDER["sgd"], **{field: value})
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("learning_rate", -1.0), ("learning_rate", float("nan")), ("clip_val", 0.0)],
+)
+def test_a_step_that_goes_nowhere_cannot_be_said(field, value):
+    with pytest.raises(InputError, match=f"{field}: expected .*, got {value}"):
+        replace(LADDER["sgd"], **{field: value})
+
+
 def test_recipes_and_networks_name_the_same_cells():
     assert tuple(models.CELLS) == recipes.CELLS
 

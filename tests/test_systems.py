@@ -299,8 +299,13 @@ def test_unusable_weights_and_parts_are_refused():
         Interpolation([Uniform(V), Uniform(V + 1)])
     with pytest.raises(ValueError, match="at least one part"):
         Interpolation([])
-    with pytest.raises(ValueError, match="occurs twice"):
-        Interpolation([parts[0], parts[0]])
+    for sharing in (
+        [parts[0], parts[0]],
+        [parts[0], Cache(parts[0], 5, 0.5, 0.1)],
+        [Interpolation([parts[0], Uniform(V)]), Restricted(parts[0], V)],
+    ):
+        with pytest.raises(ValueError, match="occurs twice"):
+            Interpolation(sharing)
     with pytest.raises(ValueError, match=r"lengths \[3, 4\]"):
         best_weights([torch.ones(3), torch.ones(4)])
     with pytest.raises(ValueError, match="probability above 0"):

@@ -3,6 +3,7 @@
 Those that are killed are in kill_and_interrupt.py.
 """
 
+import itertools
 import math
 
 import pytest
@@ -144,17 +145,17 @@ def test_divergence_is_caught_before_it_reaches_the_weights(text_file, tmp_path)
     good = train(trainloader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path)
     before = weights(model)
 
-    def criterion(logits, target):
-        return CRITERION(logits, target) * (math.nan if next(countdown) == 5 else 1)
+    class Criterion(torch.nn.CrossEntropyLoss):
+        calls = itertools.count(1)
 
-    countdown = iter(range(1, 100))
-    message = (
-        r"model, epoch 1, batch 5: loss nan, gradient norm nan; the last checkpoint is .*model"
-    )
+        def forward(self, logits, target):
+            return super().forward(logits, target) * (math.nan if next(self.calls) == 5 else 1)
+
+    Criterion.__name__ = type(CRITERION).__name__  # the training that went on had this one
+    message = "model, epoch 2, batch 5: loss nan, gradient norm nan; the last checkpoint is .*model"
     with pytest.raises(TrainingDiverged, match=message):
         train(
-            trainloader, evalloader, model, optimizer, criterion, 1,
-            folder=tmp_path, overwrite=True,
+            trainloader, evalloader, model, optimizer, Criterion(), 2, folder=tmp_path, resume=True
         )  # fmt: skip
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
     kept, _ = checkpoints.load_model(tmp_path / "model.pt")
@@ -209,12 +210,113 @@ def test_a_plateau_scheduler_sees_each_epochs_own_loss(text_file, tmp_path, monk
     assert len(set(seen)) == 3
 
 
+def test_a_plateau_is_looked_for_where_there_was_an_evaluation(text_file, tmp_path, monkeypatch):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    seen = []
+    monkeypatch.setattr(scheduler, "step", seen.append)
+    log = train(
+        trainloader, evalloader, model, optimizer, CRITERION, 5,
+        scheduler=scheduler, folder=tmp_path, eval_interval=2,
+    )  # fmt: skip
+    assert log["validation_epoch"] == [2, 4, 5] and seen == log["validation_loss"]
+
+
+def test_what_diverged_does_not_claim_the_file_it_would_have_replaced(text_file, tmp_path):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    arguments = trainloader, evalloader, model
+    train(*arguments, torch.optim.SGD(model.parameters(), lr=0.1), CRITERION, 1, folder=tmp_path)
+    hopeless = torch.optim.AdamW(model.parameters(), lr=1e30)
+    with pytest.raises(TrainingDiverged, match="no checkpoint is left of it"):
+        train(*arguments, hopeless, CRITERION, 1, folder=tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("missing", ["random_state", "log", "recipe", "precision"])
+def test_a_checkpoint_without_what_a_training_needs_is_named(text_file, tmp_path, missing):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    arguments = trainloader, evalloader, model, optimizer, CRITERION, 2
+    train(*arguments, folder=tmp_path)
+    contents = checkpoints.load(tmp_path / "model.pt")
+    del contents[missing]
+    checkpoints.save(tmp_path / "model.pt", contents)
+    with pytest.raises(
+        checkpoints.CheckpointError, match=f"cannot go on: its {missing} is missing"
+    ):
+        train(*arguments, folder=tmp_path, resume=True)
+
+
+def test_an_epoch_is_kept_before_it_is_told_of(text_file, tmp_path, monkeypatch):
+    """Nobody may be reading any more."""
+
+    def closed(*arguments, **options):
+        raise BrokenPipeError
+
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monkeypatch.setattr("builtins.print", closed)
+    with pytest.raises(BrokenPipeError):
+        train(trainloader, evalloader, model, optimizer, CRITERION, 2, folder=tmp_path)
+    assert checkpoints.load(tmp_path / "model.pt")["log"]["epoch"] == [1]
+
+
+@pytest.mark.parametrize("changed", ["order", "stride", "criterion"])
+def test_a_training_in_another_order_or_with_another_loss_is_another_one(
+    text_file, tmp_path, changed
+):
+    trainloader, evalloader = loaders(text_file)
+    model = small_lstm(trainloader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train(trainloader, evalloader, model, optimizer, CRITERION, 1, folder=tmp_path)
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=0.3 * (changed == "criterion"))
+    if changed == "order":
+        trainloader = DataLoader(trainloader.dataset, batch_size=6, shuffle=True)
+    if changed == "stride":
+        trainloader.dataset.stride = 3
+    with pytest.raises(checkpoints.CheckpointError, match=f"another training: it had {changed}"):
+        train(trainloader, evalloader, model, optimizer, criterion, 2, folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(grad_clip=True, clip_val=0.0), "clip_val must be above 0, got 0.0"),
+        (dict(precision="bf16"), "precision must be one of float32, bfloat16, got 'bf16'"),
+        (dict(log_interval=0), "log_interval must be at least 1, got 0"),
+    ],
+)
+def test_an_epoch_with_bad_arguments_is_refused(text_file, arguments, message):
+    loader = loaders(text_file)[0]
+    model = small_lstm(loader)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=message):
+        train_one_epoch(model, CRITERION, optimizer, loader, **arguments)
+
+
+def test_a_model_is_in_training_again_after_an_evaluation_that_broke_off(text_file):
+    loader = loaders(text_file)[1]
+    model = small_lstm(loader)
+
+    def interrupted(logits, target):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, interrupted, loader)
+    assert model.training
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"nepoch": 0}, "nepoch must be at least 1, got 0"),
         ({"save_interval": 0}, "save_interval must be at least 1"),
         ({"precision": "half"}, "precision must be .* got 'half'"),
+        ({"grad_clip": True, "clip_val": -1.0}, "clip_val must be above 0, got -1.0"),
         ({"average_decay": 1.5}, r"decay value 1\.5 .* range"),
     ],
 )
@@ -512,7 +614,8 @@ def test_a_training_is_described_by_all_that_decides_it(text_file):
     optimizer = torch.optim.AdamW(groups, lr=0.1, eps=1e-5, betas=(0.8, 0.9), weight_decay=0.01)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 7, 0.02)
     torch.manual_seed(11)
-    found = training.describe(loader, model, optimizer, scheduler, True, 0.25)
+    criterion = torch.nn.CrossEntropyLoss(label_smoothing=0.3)
+    found = training.describe(loader, model, optimizer, criterion, scheduler, True, 0.25)
     assert found["network"] == {"class": "GatedModel", **model.arguments}
     assert found["network"]["dropout"] == 0.3 and found["network"]["weight_drop"] == 0.2
     settings = dict(lr=0.1, eps=1e-5, betas=(0.8, 0.9), weight_decay=0.01)
@@ -522,6 +625,10 @@ def test_a_training_is_described_by_all_that_decides_it(text_file):
     assert found["scheduler"] == falls
     rest = dict(seed=11, clipping=0.25, batch_size=6, seq_length=9, training_tokens=559)
     assert found.items() >= rest.items()
-    assert set(found) == {"network", "optimizer", "learning_rates", "scheduler", *rest}
-    unclipped = training.describe(loader, model, optimizer, None, False, 0.25)
+    smoothed = {"class": "CrossEntropyLoss", "label_smoothing": 0.3}
+    assert found["criterion"].items() >= smoothed.items()
+    assert found["order"] == "ContinuingRows" and found["stride"] == 1
+    others = {"network", "optimizer", "learning_rates", "scheduler", "criterion", "order", "stride"}
+    assert set(found) == {*others, *rest}
+    unclipped = training.describe(loader, model, optimizer, criterion, None, False, 0.25)
     assert unclipped["clipping"] is None and unclipped["scheduler"] is None

@@ -145,6 +145,7 @@ def settle(recipe: recipes.Recipe, arguments, path: Path) -> recipes.Recipe:
     found = checkpoints.load(path)
     kept = {}
     if "epochs" in found:  # else `run` says that it is no training
+        checkpoints.check_training(path, found)
         kept = {"epochs": found["epochs"], "seed": found["recipe"]["seed"]}
     if kept and given.get("epochs", kept["epochs"]) != kept["epochs"]:
         raise InputError(

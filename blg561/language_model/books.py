@@ -213,8 +213,11 @@ def own_text(path: str | os.PathLike) -> Book:
     """What is known of a reader's own text, in place of an entry of the `CATALOGUE`.
 
     Its key, under which trainings are kept, is "text-" and the file's name without its ending; no
-    key of the catalogue is like that. Raises BookError for a file that `read_text` refuses.
+    key of the catalogue is like that. Raises BookError for a pipe, and for a file that `read_text`
+    refuses.
     """
+    if Path(path).is_fifo():
+        raise BookError(f"{path} is a pipe, which can be read once: save the text in a file first")
     read_text(path)
     path = Path(path)
     content = path.read_bytes()

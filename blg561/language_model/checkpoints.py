@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pickle
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -39,15 +42,20 @@ def save(path: Path, contents: dict):
     Raises CheckpointError where the file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
+    # of its own for each process, so that two that write one file do not write into each other's
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    whole = io.BytesIO()  # what torch.save raises when a disk is full is no OSError
+    torch.save({"format": FORMAT, **contents}, whole)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
-            torch.save({"format": FORMAT, **contents}, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
@@ -67,6 +75,8 @@ def load(path: Path, device="cpu", formats=(FORMAT, EARLIER)) -> dict:
             raise CheckpointError(f"there is no checkpoint {path}")
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                raise CheckpointError(f"{path} is a TorchScript file, which is a program")
         if damaged is not None:
             raise CheckpointError(f"{path} is damaged: the checksum of its {damaged} is wrong")
         contents = torch.load(path, map_location=device, weights_only=True)
@@ -83,7 +93,8 @@ def load(path: Path, device="cpu", formats=(FORMAT, EARLIER)) -> dict:
     except Exception as error:
         # zipfile and torch.load raise a dozen types for a file that is not theirs
         raise CheckpointError(
-            f"{path} is damaged or not a checkpoint: {type(error).__name__}: {error}"
+            f"{path} is damaged or not a checkpoint: {type(error).__name__}: "
+            + str(error).partition(". ")[0]
         ) from error
     if not isinstance(contents, dict) or contents.get("format") not in formats:
         raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of '{formats[0]}'")
@@ -100,6 +111,34 @@ def model_contents(model: models.LanguageModel, lexicon: list[str]) -> dict:
     }
 
 
+# What `training.train` adds to a network, so that a training can go on.
+OF_TRAINING = {
+    "optimizer": dict,
+    "scheduler": dict | None,
+    "recipe": dict,
+    "epochs": int,
+    "precision": str,
+    "log": dict,
+    "random_state": torch.Tensor,
+}
+
+
+def check_training(path: Path, contents: dict):
+    """Raises CheckpointError where something of a training is missing or of another kind."""
+    wrong = [name for name, kind in OF_TRAINING.items() if not isinstance(contents.get(name), kind)]
+    if wrong or "seed" not in contents["recipe"]:
+        names = ", ".join(wrong or ["recipe's seed"])
+        raise CheckpointError(f"{path} cannot go on: its {names} is missing or of another kind")
+
+
+def check_lexicon(path: Path, lexicon):
+    if not isinstance(lexicon, list) or not all(isinstance(word, str) for word in lexicon):
+        raise CheckpointError(f"{path} has a lexicon that is no list of words")
+    if len(set(lexicon)) < len(lexicon):
+        twice = next(word for word, times in Counter(lexicon).items() if times > 1)
+        raise CheckpointError(f"{path} has a lexicon in which a word stands twice: {twice!r}")
+
+
 def load_model(path: Path, device="cpu") -> tuple[models.LanguageModel, list[str]]:
     """The network that a checkpoint holds, ready to evaluate, and its lexicon.
 
@@ -110,12 +149,16 @@ def load_model(path: Path, device="cpu") -> tuple[models.LanguageModel, list[str
     if missing:
         raise CheckpointError(f"{path} is a checkpoint without {', '.join(sorted(missing))}")
     lexicon = contents["lexicon"]
+    check_lexicon(path, lexicon)
     try:
         network = CLASSES[RENAMED.get(contents["class"], contents["class"])]
         model = network(**contents["arguments"], device=device)
         model.load_state_dict(contents["weights"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not describe a network of ours: {error}") from error
+    for name, weight in model.state_dict().items():
+        if not weight.isfinite().all():
+            raise CheckpointError(f"{path} has weights that are no finite numbers, in {name}")
     if len(lexicon) != model.arguments["ntoken"]:
         raise CheckpointError(
             f"{path} holds {len(lexicon)} words for a network of {model.arguments['ntoken']}"

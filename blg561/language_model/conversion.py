@@ -21,7 +21,8 @@ NAMES = {"rnn": "rnn", "lstm": "lstm", "gru_reset_first": "gru"}  # PyTorch's na
 def to_numpy(model: LanguageModel) -> NumpyLanguageModel:
     """The same network in NumPy, with weights of its own, of the dtype of `model`'s.
 
-    A layer's two biases become their sum. `embedding_dropout`, which acts in training only, has no
+    A layer's two biases become their sum. Of what acts in training only the three places of dropout
+    are carried over; `embedding_dropout`, `weight_drop` and masks that are not locked have no
     counterpart.
 
     Raises TypeError for anything but an RNNModel or a GatedModel, ValueError for cells that it
@@ -29,7 +30,7 @@ def to_numpy(model: LanguageModel) -> NumpyLanguageModel:
     """
     if not isinstance(model, RNNModel | GatedModel):
         raise TypeError(f"expected an RNNModel or a GatedModel, got {type(model).__name__}")
-    cell = getattr(model, "cell", "rnn")
+    cell = model.cell
     if cell == "gru":
         raise ValueError(
             "nn.GRU applies its reset gate after the matrix product, GRULayer before it: with the "
@@ -39,7 +40,7 @@ def to_numpy(model: LanguageModel) -> NumpyLanguageModel:
         raise ValueError(f"cell: expected one of {', '.join(NAMES)}, got {cell!r}")
     sizes = {
         name: model.arguments[name]
-        for name in ("ntoken", "embed_size", "hidden_size", "hidden_layers", "dropout")
+        for name in ("ntoken", "embed_size", "hidden_size", "hidden_layers")
     }
     tie_weights = model.arguments["tie_weights"]
     weight = copied(model.embedding.weight)
@@ -50,6 +51,8 @@ def to_numpy(model: LanguageModel) -> NumpyLanguageModel:
     for layer, theirs in zip(ours.layers, model.layers, strict=True):
         for name, parameter in recurrent_to_numpy(cell, theirs).items():
             setattr(layer, name, parameter)
+    for dropout, theirs in zip(ours.dropouts, model.dropouts, strict=True):
+        dropout.p = theirs.p
     ours.output.W = copied(model.output.weight.T)
     ours.output.b = copied(model.output.bias)
     return ours
@@ -67,8 +70,8 @@ def to_torch(model: NumpyLanguageModel) -> LanguageModel:
         "embed_size": E,
         "hidden_size": model.output.in_size,
         "hidden_layers": len(model.layers),
-        "dropout": model.dropouts[0].p,
         "tie_weights": model.tie_weights,
+        **places_of_dropout([dropout.p for dropout in model.dropouts]),
     }
     cell = {ours: name for name, ours in NAMES.items()}[model.cell]
     theirs = RNNModel(**arguments) if cell == "rnn" else GatedModel(**arguments, cell=cell)
@@ -84,6 +87,13 @@ def to_torch(model: NumpyLanguageModel) -> LanguageModel:
         named |= {f"layers.{number}.{name}": weight for name, weight in weights.items()}
     theirs.load_state_dict({name: torch.tensor(weight) for name, weight in named.items()})
     return theirs.eval()
+
+
+def places_of_dropout(p: list[float]) -> dict[str, float]:
+    """The arguments of `LanguageModel` for the probabilities before, between and after layers."""
+    if len(set(p)) == 1:
+        return {"dropout": p[0]}
+    return {"input_dropout": p[0], "hidden_dropout": p[-2], "output_dropout": p[-1]}
 
 
 def recurrent_to_numpy(cell: str, layer: torch.nn.Module) -> dict[str, np.ndarray]:

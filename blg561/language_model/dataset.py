@@ -60,6 +60,7 @@ class Dataset(torch.utils.data.Dataset):
             )
         self.seq_length = seq_length
         self.stride = stride
+        self.train_split = train_split
         tokens = self._read_data(path)
         split = int(train_split * len(tokens))
         self.unique_data = self._find_unique(tokens, tokens[:split])
@@ -67,13 +68,14 @@ class Dataset(torch.utils.data.Dataset):
         self.data_idx = {word: index for index, word in self.idx_data.items()}
 
         part = tokens[:split] if train else tokens[max(split - 1, 0) :]
-        if len(part) < seq_length + 1:
-            name = "training" if train else "validation"
-            raise InputError(
-                f"a window needs seq_length + 1 = {seq_length + 1} tokens, but the {name} part of "
-                f"{Path(path).name} has {len(part)}"
-            )
+        name = "training" if train else "validation"
+        self._check_length(len(part), f"the {name} part of {Path(path).name} has {len(part)}")
         self.data = torch.tensor([self.data_idx[word] for word in part], device=device)
+
+    def _check_length(self, tokens: int, found: str):
+        needed = self.seq_length + 1
+        if tokens < needed:
+            raise InputError(f"a window needs seq_length + 1 = {needed} tokens, but {found}")
 
     def _read_data(self, path) -> list[str]:
         return tokenize(read_text(path))
@@ -88,7 +90,7 @@ class Dataset(torch.utils.data.Dataset):
         A word that is not in `lexicon` is left out, as an input and as a target. Where the words of
         both lexicons are the same, only their indices change.
 
-        Raises InputError where less than half of the tokens are in it.
+        Raises InputError where less than half of the tokens are in it, or fewer than a window has.
         """
         index_of = {word: index for index, word in enumerate(lexicon)}
         unknown = len(lexicon)
@@ -96,12 +98,14 @@ class Dataset(torch.utils.data.Dataset):
         data = torch.tensor(places, device=self.data.device)[self.data]
         other = copy.copy(self)
         other.data = data[data < unknown]
-        if 2 * len(other.data) < len(data) or len(other.data) < 2:
+        if 2 * len(other.data) < len(data):
             share = f"{len(other.data):,} of {len(data):,} tokens"
             raise InputError(
                 f"expected a text in the words of this network, got one of which {share} are in "
                 f"its lexicon of {unknown:,} words"
             )
+        known = len(other.data)
+        self._check_length(known, f"the text has {known} whose word is in the network's lexicon")
         other.unique_data, other.data_idx = list(lexicon), index_of
         other.idx_data = dict(enumerate(lexicon))
         return other
@@ -157,6 +161,9 @@ class ContinuingRows(Sampler):
     the dataset.
 
     Use it as `DataLoader(dataset, batch_sampler=ContinuingRows(dataset, batch_size))`.
+
+    Raises ValueError for a batch_size that is not from 1 to the number of targets, and for a
+    seq_length below 1.
     """
 
     carries_state = True  # what training and evaluation ask a sampler
@@ -168,7 +175,9 @@ class ContinuingRows(Sampler):
                 f"batch_size must be between 1 and the {self.targets} targets, got {batch_size}"
             )
         self.batch_size = batch_size
-        self.seq_length = seq_length or dataset.seq_length
+        self.seq_length = dataset.seq_length if seq_length is None else seq_length
+        if self.seq_length < 1:
+            raise ValueError(f"seq_length must be at least 1, got {seq_length}")
 
     def __len__(self) -> int:
         length, longer = divmod(self.targets, self.batch_size)

@@ -9,6 +9,7 @@ import torch
 
 from blg561.errors import InputError
 from blg561.language_model.dataset import tokenize
+from blg561.language_model.models import evaluating
 
 COLDEST = 1e-30  # a float32 divided by less is soon no number
 
@@ -48,19 +49,18 @@ def generate(
     if len_gen < 1:
         raise InputError(f"len_gen must be at least 1, got {len_gen}")
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    was_training = model.training
-    model.eval()
     words = []
     x = torch.tensor([indices[-len_hist:]], device=device)
     state = model.initialize(1)
-    for _ in range(len_gen):
-        logits, state = model(x, state)
-        # on the CPU, so that a seed means the same words on every device
-        probabilities = distribution(logits[0, -1].float().cpu(), temperature, top_k, top_p)
-        index = torch.multinomial(probabilities, 1, generator=generator).item()
-        words.append(idx_data_dict[index])
-        x = torch.tensor([[index]], device=device)
-    model.train(was_training)
+    with evaluating(model):
+        for _ in range(len_gen):
+            hidden, state = model.read(x, state)
+            logits = model.output(hidden[:, -1])  # a long history needs none of the others
+            # on the CPU, so that a seed means the same words on every device
+            probabilities = distribution(logits[0].float().cpu(), temperature, top_k, top_p)
+            index = torch.multinomial(probabilities, 1, generator=generator).item()
+            words.append(idx_data_dict[index])
+            x = torch.tensor([[index]], device=device)
     return words
 
 
@@ -74,7 +74,9 @@ def distribution(logits: torch.Tensor, temperature=1.0, top_k=None, top_p=None) 
     if top_p is not None:
         ordered, order = probabilities.sort(descending=True)
         reached_before = ordered.cumsum(0) - ordered
-        probabilities = probabilities.index_fill(0, order[reached_before >= top_p], 0.0)
+        left_out = reached_before >= top_p
+        left_out[0] = False  # a top_p so small that it is 0 among these numbers leaves one word
+        probabilities = probabilities.index_fill(0, order[left_out], 0.0)
     return probabilities / probabilities.sum()
 
 
@@ -92,9 +94,11 @@ def check_sampling(temperature, top_k, top_p):
 
 def word_indices(data, data_idx_dict, ntoken: int) -> list[int]:
     words = tokenize(data) if isinstance(data, str) else list(data)
-    if words and not isinstance(words[0], str):
+    if not any(isinstance(word, str) for word in words):
         return whole_numbers(words, ntoken)
     for word in words:
+        if not isinstance(word, str):
+            raise InputError(f"expected words or their indices, got both: {word!r} among words")
         if word not in data_idx_dict:
             close = difflib.get_close_matches(word, list(data_idx_dict), n=3)
             hint = f"; close to it: {', '.join(close)}" if close else ""
@@ -104,10 +108,12 @@ def word_indices(data, data_idx_dict, ntoken: int) -> list[int]:
 
 def whole_numbers(indices: list, ntoken: int) -> list[int]:
     """As Python's own, from those of a list, a NumPy array or a tensor."""
-    try:
-        numbers = [operator.index(index) for index in indices]
-    except TypeError:
-        raise InputError(f"expected words or their indices, got {indices[0]!r} …") from None
+    numbers = []
+    for index in indices:
+        try:
+            numbers.append(operator.index(index))
+        except TypeError:
+            raise InputError(f"expected words or their indices, got {index!r}") from None
     for number in numbers:
         if not 0 <= number < ntoken:
             raise InputError(f"expected indices from 0 to {ntoken - 1}, got {number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -287,6 +288,7 @@ class LanguageModel(nn.Module):
         self.check_state(len(x), state)
 
     def check_state(self, rows: int, state):
+        check_kind_of_state(state, self.cell == "lstm")
         expected = (len(self.layers), rows, self.hidden_size)
         for part in state if isinstance(state, tuple) else (state,):
             if tuple(part.shape) != expected:
@@ -360,6 +362,7 @@ class TransformerModel(LanguageModel):
         return self.output.weight.new_zeros(shape)
 
     def check_state(self, rows: int, state):
+        check_kind_of_state(state, pair=False)
         expected = len(self.layers), rows, 2 * self.hidden_size
         if state.dim() != 4 or (*state.shape[:2], state.shape[3]) != expected:
             raise ValueError(
@@ -377,6 +380,32 @@ def check_arguments(cells, cell, sizes, probabilities):
     for name, p in probabilities.items():
         if p is not None and not 0 <= p < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
+
+
+def check_kind_of_state(state, pair: bool):
+    """Raises TypeError for anything but a pair of tensors, or else a tensor."""
+    parts = state if pair else (state,)
+    is_pair = isinstance(state, tuple) and len(state) == 2
+    if is_pair != pair or not all(isinstance(part, torch.Tensor) for part in parts):
+        expected = "a pair of tensors (h, c)" if pair else "a tensor"
+        raise TypeError(f"state must be {expected}, got {kind_of(state)}")
+
+
+def kind_of(state) -> str:
+    if not isinstance(state, tuple):
+        return type(state).__name__
+    return f"a tuple of {', '.join(type(part).__name__ for part in state) or 'nothing'}"
+
+
+@contextmanager
+def evaluating(model: nn.Module):
+    """Within it the model is without dropout; afterwards, whatever happened, it is as before."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def map_state(function, state):

@@ -129,7 +129,7 @@ class KneserNey(System):
 
     def predict(self, words):
         read = np.concatenate([self.past, words.cpu().numpy()])
-        self.past = read[max(len(read) - self.order + 2, 0) :]
+        self._remember(read)
         ends = [gram[-len(words) :] for _, gram in self._find(read)]
         distributions = np.zeros((len(words), self.ntoken))
         factor = np.ones(len(words))
@@ -144,10 +144,15 @@ class KneserNey(System):
         """As `System.score`, from the probabilities of the text's own words alone."""
         check_text(text, self.ntoken, shortest=2)
         words = text.cpu().numpy()
+        self._remember(words[:-1])
         p = np.full(len(words), 1 / self.ntoken)
         for level, (context, gram) in zip(self.levels, self._find(words), strict=True):
             p = level.shares[gram] + level.left[context] * p  # (BT.1)
         return torch.from_numpy(-np.log(p[1:]))
+
+    def _remember(self, read):
+        """Keep as many of the last words as a context has, but for the word that comes next."""
+        self.past = read[max(len(read) - self.order + 2, 0) :]
 
     def _find(self, words):
         """For each length: the context before each of `words` and the n-gram that the word ends."""
@@ -219,6 +224,9 @@ class Restricted(System):
         if not 1 <= ntoken <= base.ntoken:
             raise ValueError(f"ntoken must be between 1 and {base.ntoken}, got {ntoken}")
         self.base, self.ntoken = base, ntoken
+
+    def systems(self):
+        return [self, *self.base.systems()]
 
     def reset(self):
         self.base.reset()

@@ -6,6 +6,7 @@ the command line can name the recipes without waiting for it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from blg561.errors import InputError
@@ -16,7 +17,7 @@ OPTIMIZERS = ("SGD", "AdamW")
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a training, given the book.
+    """All that decides a training, given the book and when it is evaluated; see `training.train`.
 
     cell: the recurrent layer, or the transformer's block, one of CELLS.
     optimizer: "SGD" or "AdamW".
@@ -37,7 +38,8 @@ class Recipe:
     first: a training that comes before, on other texts and the same training part; its weights are
         where this one starts. See `experiment.run`.
 
-    Raises InputError for another cell or optimizer, and for shared steps with one that is not SGD.
+    Raises InputError for another cell or optimizer, a learning rate below 0, a `clip_val` that is
+    not above 0, either of them not finite, and for shared steps with an optimizer that is not SGD.
     """
 
     name: str
@@ -72,6 +74,10 @@ class Recipe:
             value = getattr(self, field)
             if value not in known:
                 raise InputError(f"{field}: expected one of {', '.join(known)}, got {value!r}")
+        if not 0 <= self.learning_rate < math.inf:
+            raise InputError(f"learning_rate: expected 0 or more, got {self.learning_rate!r}")
+        if self.clip_val is not None and not 0 < self.clip_val < math.inf:
+            raise InputError(f"clip_val: expected a number above 0, got {self.clip_val!r}")
         if self.endings is not None and self.optimizer != "SGD":
             raise InputError(f"endings: steps are shared by SGD alone, got {self.optimizer}")
 

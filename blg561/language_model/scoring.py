@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from blg561.errors import InputError
 from blg561.language_model.dataset import Dataset, evaluation_loader
 from blg561.language_model.models import LanguageModel
 from blg561.language_model.training import evaluate, perplexity
@@ -25,7 +26,8 @@ def protocol(validset: Dataset, left_out: int = 0) -> dict[str, str]:
     return {
         "tokens": "lower-case words and each of . , ; : ! ?",
         "lexicon": lexicon,
-        "split": "the first 80 % of the tokens train, the rest validates",
+        "split": f"the first {100 * validset.train_split:g} % of the tokens train, the rest "
+        "validates",
         "scored": f"{len(validset.data) - 1:,} validation tokens, each once, after all those "
         "before it",
     }
@@ -37,12 +39,15 @@ def score(model: LanguageModel, lexicon: list[str], path) -> dict:
     Words are matched by their letters, so that the book may be another edition than the one that
     the network was trained on; see `Dataset.with_lexicon` for words that it does not know.
 
-    Raises InputError for a book in other words than the network's, BookError as `Dataset`.
+    Raises InputError for a book in other words than the network's and for a network whose
+    perplexity is infinite, BookError as `Dataset`.
     """
     whole = Dataset(1, path, train=False)
     validset = whole.with_lexicon(lexicon)
     left_out = len(whole.data) - len(validset.data)
     loss = evaluate(model, torch.nn.CrossEntropyLoss(), evaluation_loader(validset))
+    if not math.isfinite(perplexity(loss)):
+        raise InputError(f"expected a network that was trained, got one with a loss of {loss:.6g}")
     return {
         "perplexity": perplexity(loss),
         "loss": loss,

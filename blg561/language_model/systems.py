@@ -53,6 +53,10 @@ class System(ABC):
         In how many pieces a text is read changes nothing.
         """
 
+    def systems(self) -> list[System]:
+        """This system and those that it asks."""
+        return [self]
+
     def score(self, text: torch.Tensor) -> torch.Tensor:
         """Nats of each word of `text` (n + 1,) but the first, given all before it: float64 (n,).
 
@@ -241,8 +245,8 @@ class Interpolation(System):
     same object, nor have one inside: it would read the text twice. The features are those of the
     first part.
 
-    Raises ValueError for weights that are not as above, not as many as the parts, or parts of
-    different lexicons.
+    Raises ValueError for no parts, weights that are not as above or not as many as the parts, parts
+    of different lexicons, and a system that occurs twice.
     """
 
     def __init__(self, parts: Sequence[System], weights: Sequence[float] | None = None):
@@ -256,10 +260,14 @@ class Interpolation(System):
         sizes = [part.ntoken for part in parts]
         if len(set(sizes)) > 1:
             raise ValueError(f"the parts must have one lexicon, got lexicons of {sizes} words")
-        if len(set(map(id, parts))) < len(parts):
-            raise ValueError("the same system occurs twice among the parts")
+        systems = [id(system) for part in parts for system in part.systems()]
+        if len(set(systems)) < len(systems):
+            raise ValueError("the same system occurs twice among the parts or inside them")
         self.parts, self.weights = list(parts), weights
         self.ntoken = sizes[0]
+
+    def systems(self):
+        return [self, *(system for part in self.parts for system in part.systems())]
 
     def reset(self):
         for part in self.parts:
@@ -318,6 +326,9 @@ class Cache(System):
         self.base, self.size, self.theta, self.weight = base, size, theta, weight
         self.ntoken = base.ntoken
         self.reset()
+
+    def systems(self):
+        return [self, *self.base.systems()]
 
     def reset(self):
         self.base.reset()

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from blg561.errors import InputError, TrainingDiverged
 from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
-from blg561.language_model.models import map_state
+from blg561.language_model.models import evaluating, map_state
 from blg561.language_model.softmax import sampled_loss
 
 PRECISIONS = "float32", "bfloat16"
@@ -57,8 +57,15 @@ def train_one_epoch(
     `sampled_words` the loss is `softmax.sampled_loss` with that many words, not `criterion`.
 
     Raises TrainingDiverged before a step that would put numbers into the weights that are not
-    finite, or where the loss is HOPELESS times that of uniform guessing.
+    finite, or where the loss is HOPELESS times that of uniform guessing, and ValueError for a
+    `clip_val` that is not above 0, a `log_interval` below 1, another precision, and no batches.
     """
+    check_clipping(grad_clip, clip_val)
+    check_precision(precision)
+    if log_interval < 1:
+        raise ValueError(f"log_interval must be at least 1, got {log_interval}")
+    if not len(dataloader):
+        raise ValueError("dataloader: expected at least one batch, got none")
     log = new_log() if log is None else log
     parameters = list(model.parameters())
     device = parameters[0].device
@@ -112,17 +119,15 @@ def evaluate(model, criterion, dataloader, log=None) -> float:
     scored exactly once, after all the text before it.
     """
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
     total, tokens = 0.0, 0
     state = None
-    for data, target in dataloader:
-        data, target = data.to(device), target.to(device)
-        state = next_state(model, dataloader, state, len(data))
-        logits, state = model(data, state)
-        total += criterion(logits.flatten(0, 1), target.flatten()).item() * target.numel()
-        tokens += target.numel()
-    model.train(was_training)
+    with evaluating(model):
+        for data, target in dataloader:
+            data, target = data.to(device), target.to(device)
+            state = next_state(model, dataloader, state, len(data))
+            logits, state = model(data, state)
+            total += criterion(logits.flatten(0, 1), target.flatten()).item() * target.numel()
+            tokens += target.numel()
     if log is not None:
         log["validation_loss"].append(total / tokens)
     return total / tokens  # (LM.1)
@@ -175,8 +180,8 @@ def train(
     that a new process needs to go on: with `resume=True` and that file present, training
     continues after its last epoch and ends with the very weights that it would have had without
     the interruption. Without `resume` a file that is there is kept, and an error, unless
-    `overwrite` is true. `scheduler.step()` is called after every epoch (with the validation loss
-    for ReduceLROnPlateau). `precision` is "float32", "bfloat16", or "auto" for
+    `overwrite` is true. `scheduler.step()` is called after every epoch, of ReduceLROnPlateau after
+    every evaluation, with its loss. `precision` is "float32", "bfloat16", or "auto" for
     `default_precision`; a resumed training keeps the one it had.
 
     With `average_decay`, a number from 0 to 1, a running mean of the weights is kept: each step
@@ -185,11 +190,15 @@ def train(
 
     With `sampled_words` the training loss is `softmax.sampled_loss`; the evaluation stays exact.
 
+    The seed decides a training together with the epochs after which it is evaluated: whoever goes
+    through a DataLoader, as an evaluation does, takes one of PyTorch's random numbers.
+
     Raises TrainingDiverged where a loss or gradient is not finite or the loss hopeless (names
     epoch, batch, gradient norm and the checkpoint that is left), CheckpointError where `resume`
     found a damaged file or one of another training, InputError, before anything is trained, for a
     file that is there already or a folder that cannot be written, and ValueError for an interval or
-    a number of epochs or words below 1, an unknown precision, or a decay outside [0, 1].
+    a number of epochs or words below 1, a `clip_val` that is not above 0, an unknown precision, or
+    a decay outside [0, 1].
     """
     for name, value in dict(
         nepoch=nepoch,
@@ -200,17 +209,18 @@ def train(
     ).items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    if precision not in ("auto", *PRECISIONS):
-        raise ValueError(f'precision must be "auto", "float32" or "bfloat16", got {precision!r}')
+    check_clipping(grad_clip, clip_val)
+    check_precision(precision, "auto")
     path = Path(folder) / f"{model_name}.pt"
     check_place(path, resume, overwrite)
     lexicon = trainloader.dataset.unique_data
-    recipe = describe(trainloader, model, optimizer, scheduler, grad_clip, clip_val)
+    recipe = describe(trainloader, model, optimizer, criterion, scheduler, grad_clip, clip_val)
     recipe |= {"average_decay": average_decay, "sampled_words": sampled_words}
     average = None if average_decay is None else start_average(model, average_decay)
     evaluated = model if average is None else average.module
     log = new_log()
-    if resume and path.exists():
+    saved = resume and path.exists()  # whether the file at `path` is of this training
+    if saved:
         log, kept = restore(path, model, average, optimizer, scheduler, lexicon, recipe)
         check_continuation(path, log, nepoch, kept, precision)
         precision = kept
@@ -234,24 +244,36 @@ def train(
                 if not is_bearable(log["validation_loss"][-1], len(lexicon)):
                     raise TrainingDiverged(f"validation loss {log['validation_loss'][-1]:.6g}")
         except TrainingDiverged as error:
-            kept = f"the last checkpoint is {path}" if path.exists() else "no checkpoint is left"
+            kept = f"the last checkpoint is {path}" if saved else "no checkpoint is left of it"
             raise TrainingDiverged(
                 f"{model_name}, epoch {epoch}, {error}; {kept}. "
                 "A smaller learning rate, or clipping the gradient, prevents this."
             ) from None
-        step_scheduler(scheduler, log)
+        step_scheduler(scheduler, epoch, log)
         log["epoch"].append(epoch)
         log["train_loss"].append(loss)
         log["learning_rate"].append(learning_rate)
         log["seconds"].append(seconds)
-        print(progress_line(model_name, nepoch, log))
         if epoch % save_interval == 0 or epoch == nepoch:
             save_training(
                 path, model, average, optimizer, scheduler, lexicon, recipe, log, nepoch, precision
             )
+            saved = True
+        print(progress_line(model_name, nepoch, log), flush=True)
     if average is not None:
         model.load_state_dict(average.module.state_dict())
     return log
+
+
+def check_clipping(grad_clip: bool, clip_val: float):
+    if grad_clip and not clip_val > 0:
+        raise ValueError(f"clip_val must be above 0, got {clip_val}")
+
+
+def check_precision(precision: str, *others: str):
+    known = (*others, *PRECISIONS)
+    if precision not in known:
+        raise ValueError(f"precision must be one of {', '.join(known)}, got {precision!r}")
 
 
 def check_place(path: Path, resume: bool, overwrite: bool):
@@ -305,27 +327,31 @@ def progress_line(model_name: str, nepoch: int, log: dict) -> str:
     return line
 
 
-def step_scheduler(scheduler, log: dict):
+def step_scheduler(scheduler, epoch: int, log: dict):
     if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        if log["validation_loss"]:
+        if log["validation_epoch"][-1:] == [epoch]:  # an old loss again would be no improvement
             scheduler.step(log["validation_loss"][-1])
     elif scheduler is not None:
         scheduler.step()
 
 
-def describe(trainloader, model, optimizer, scheduler, grad_clip, clip_val) -> dict:
+def describe(trainloader, model, optimizer, criterion, scheduler, grad_clip, clip_val) -> dict:
     """The recipe of a training, as plain values: what must agree for a checkpoint to go on.
 
     The number of epochs is not among them, but that over which a scheduler falls is.
     """
+    batches = trainloader.batch_sampler
     return {
         "network": {"class": type(model).__name__, **model.arguments},
         "optimizer": {"class": type(optimizer).__name__, **plain(optimizer.defaults)},
         "learning_rates": [g.get("initial_lr", g["lr"]) for g in optimizer.param_groups],
         "seed": torch.initial_seed(),
         "scheduler": describe_scheduler(scheduler),
+        "criterion": {"class": type(criterion).__name__, **plain(vars(criterion))},
         "clipping": clip_val if grad_clip else None,
-        "batch_size": getattr(trainloader.batch_sampler, "batch_size", None),
+        "batch_size": getattr(batches, "batch_size", None),
+        "order": type(getattr(batches, "sampler", batches)).__name__,
+        "stride": trainloader.dataset.stride,
         "seq_length": trainloader.dataset.seq_length,
         "training_tokens": len(trainloader.dataset.data) - 1,
     }
@@ -380,21 +406,26 @@ def restore(path, model, average, optimizer, scheduler, lexicon, recipe) -> tupl
             f"{path} is of an earlier version, whose lexicon has another order: it can be "
             "evaluated and can generate, but not be trained further"
         )
+    checkpoints.check_training(path, found)
     if found["lexicon"] != lexicon:
         raise CheckpointError(f"{path} was trained on another book: the lexicons differ")
-    different = [name for name in recipe if found["recipe"].get(name) != recipe[name]]
+    was = found["recipe"]  # of an earlier version it may say less
+    different = [name for name in recipe if name in was and was[name] != recipe[name]]
     if different:
-        was = "; ".join(f"{n} {found['recipe'].get(n)}, now {recipe[n]}" for n in different)
+        was = "; ".join(f"{name} {was[name]}, now {recipe[name]}" for name in different)
         raise CheckpointError(f"{path} belongs to another training: it had {was}")
-    if average is None:
-        model.load_state_dict(found["weights"])
-    else:
-        model.load_state_dict(found["weights_in_training"])
-        average.load_state_dict(found["average"])
-    optimizer.load_state_dict(found["optimizer"])
-    if scheduler is not None:
-        scheduler.load_state_dict(found["scheduler"])
-    torch.set_rng_state(found["random_state"].cpu())
+    try:
+        if average is None:
+            model.load_state_dict(found["weights"])
+        else:
+            model.load_state_dict(found["weights_in_training"])
+            average.load_state_dict(found["average"])
+        optimizer.load_state_dict(found["optimizer"])
+        if scheduler is not None:
+            scheduler.load_state_dict(found["scheduler"])
+        torch.set_rng_state(found["random_state"].cpu())
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not fit its own recipe: {error}") from error
     if device.type == "cuda" and found["device_random_state"] is not None:
         torch.cuda.set_rng_state(found["device_random_state"].cpu())
     return found["log"], found["precision"]

@@ -17,6 +17,7 @@ from blg561.layer.feedforward_layers import (
     SoftmaxCrossEntropy,
     check_words,
 )
+from blg561.layer.layer import check_step, norm_of
 from blg561.layer.recurrent_layers import GRULayer
 
 PAD, BEGIN, END = 0, 1, 2
@@ -66,7 +67,8 @@ class EncoderDecoder:
     rng: an integer seed or a `numpy.random.Generator`.
     dtype: of the parameters, and so of all results.
 
-    Raises ValueError for another attention and a size below 1.
+    Raises ValueError for another attention, a size below 1, and fewer symbols than PAD, BEGIN, END
+    and one more.
     """
 
     def __init__(
@@ -84,6 +86,10 @@ class EncoderDecoder:
         if attention not in ATTENTIONS:
             known = ", ".join(map(repr, ATTENTIONS))
             raise ValueError(f"attention: expected one of {known}, got {attention!r}")
+        symbols = dict(source_symbols=source_symbols, target_symbols=target_symbols)
+        for name, number in symbols.items():
+            if number < 4:
+                raise ValueError(f"{name}: expected PAD, BEGIN, END and one more, got {number}")
         rng = np.random.default_rng(rng)
         H = hidden_size
         self.source_embedding = EmbeddingLayer(source_symbols, embed_size, rng, dtype)
@@ -95,6 +101,7 @@ class EncoderDecoder:
         self.output = AffineLayer(features, target_symbols, rng, dtype)
         self.criterion = SoftmaxCrossEntropy()
         self.grad = {}
+        self._kept = None  # what `loss` leaves for `backward`
 
     @property
     def layers(self):
@@ -120,6 +127,7 @@ class EncoderDecoder:
 
         Raises ValueError for a source without a symbol and for `PAD` before a symbol.
         """
+        self._kept = None  # the layers will have kept another pass than the loss's
         source = check_words("source", source, self.source_embedding.in_size)
         mask = source != PAD
         last = check_padding("source", mask)
@@ -151,12 +159,21 @@ class EncoderDecoder:
         target = check_words("target", target, self.output.out_size)
         real = target != PAD
         check_padding("target", real)
-        logits = self.forward(source, shifted(target) if inputs is None else inputs)
+        if inputs is None:
+            inputs = shifted(target)
+        else:
+            check_words("inputs", inputs, self.output.out_size, target.shape)
+        logits = self.forward(source, inputs)
         self._kept = source, real, logits.shape
         return self.criterion.forward(logits[real][None], target[real][None])
 
     def backward(self):
-        """The gradients of the last `loss` → `self.grad`, a dict with the names of `parameters`."""
+        """The gradients of the last `loss` → `self.grad`, a dict with the names of `parameters`.
+
+        Raises RuntimeError where none was called, or another source was read after it.
+        """
+        if self._kept is None:
+            raise RuntimeError("EncoderDecoder.backward needs a call of loss just before it")
         source, real, shape = self._kept
         own = self.criterion.backward()["dlogits"]
         dlogits = np.zeros(shape, own.dtype)
@@ -214,9 +231,12 @@ class EncoderDecoder:
         return self._write(source, longest, lambda log_p: log_p.argmax(axis=-1))
 
     def sample(self, source, longest, rng, temperature=1.0):
-        """The same with symbols drawn by their probability; logits are divided by `temperature`."""
-        if not temperature > 0:
-            raise ValueError(f"temperature: expected a number above 0, got {temperature}")
+        """The same with symbols drawn by their probability; logits are divided by `temperature`.
+
+        Raises ValueError for a temperature that is not from 1e-30 to 1e30.
+        """
+        if not 1e-30 <= temperature <= 1e30:
+            raise ValueError(f"temperature: expected one from 1e-30 to 1e30, got {temperature}")
 
         def draw(log_p):  # the largest of ln p + Gumbel noise is v with the probability p_v
             return (log_p / temperature + rng.gumbel(size=log_p.shape)).argmax(axis=-1)
@@ -339,9 +359,12 @@ class Adam:
 
     model: has `parameters` and `grad` under the same names; parameters are changed in place.
     clip_val: the gradient's largest norm; a longer one is shortened to it.
+
+    Raises ValueError for a learning rate below 0 and a `clip_val` that is not above 0.
     """
 
     def __init__(self, model, learning_rate=0.001, clip_val=1.0):
+        check_step(learning_rate, clip_val)
         self.model, self.learning_rate, self.clip_val = model, learning_rate, clip_val
         self.steps = 0
         self.mean = {name: np.zeros_like(p) for name, p in model.parameters.items()}
@@ -350,11 +373,12 @@ class Adam:
     def step(self):
         """One step; returns the gradient's norm before clipping.
 
-        Raises FloatingPointError, before anything is changed, where the norm is not finite.
+        Raises RuntimeError before the first `backward`, and FloatingPointError where the norm is
+        not finite, both before anything is changed.
         """
-        norm = math.hypot(*(np.linalg.norm(g) for g in self.model.grad.values()))
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"the gradient's norm is {norm}")
+        if not self.model.grad:
+            raise RuntimeError("Adam.step needs a call of the model's backward before it")
+        norm = norm_of(self.model.grad)
         self.steps += 1
         factor = min(1.0, self.clip_val / (norm + 1e-6))
         rate = self.learning_rate / (1 - 0.9**self.steps)

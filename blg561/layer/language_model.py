@@ -15,6 +15,7 @@ from blg561.layer.feedforward_layers import (
     EmbeddingLayer,
     SoftmaxCrossEntropy,
 )
+from blg561.layer.layer import check_step, norm_of
 from blg561.layer.recurrent_layers import GRULayer, LSTMLayer, RNNLayer
 
 CELLS = {"rnn": RNNLayer, "lstm": LSTMLayer, "gru": GRULayer}
@@ -78,6 +79,7 @@ class NumpyLanguageModel:
         if tie_weights:
             self.output.W = self.embedding.W.T  # (NLM.15)
         self.grad = {}
+        self._loss_is_last = False  # whether the layers have kept what `backward` needs
 
     @property
     def parameters(self):
@@ -102,6 +104,7 @@ class NumpyLanguageModel:
         """
         if self.tie_weights:
             self.output.W = self.embedding.W.T  # (NLM.15)
+        self._loss_is_last = False
         hidden = self.embedding.forward(x)
         self._check_state(state, len(x))
         hidden = self.dropouts[0].forward(hidden, training)
@@ -118,14 +121,20 @@ class NumpyLanguageModel:
         The loss is in nats per word. `backward` gives its gradient.
         """
         logits, state = self.forward(x, state, training)
-        return self.criterion.forward(logits, target), state
+        loss = self.criterion.forward(logits, target)
+        self._loss_is_last = True
+        return loss, state
 
     def backward(self):
         """The gradients of the last `loss` → `self.grad`, a dict with the names of `parameters`.
 
         Nothing goes back into the state that the window started from (truncated backpropagation
         through time).
+
+        Raises RuntimeError where none was called, or another text was read after it.
         """
+        if not self._loss_is_last:
+            raise RuntimeError("NumpyLanguageModel.backward needs a call of loss just before it")
         grad = self.output.backward(self.criterion.backward()["dlogits"])
         self.grad = {"output.b": grad["db"]}
         dW_output = grad["dW"]
@@ -149,16 +158,14 @@ class NumpyLanguageModel:
         Returns the norm of the gradient before clipping. The 1e-6 is that of PyTorch's
         `clip_grad_norm_`.
 
-        Raises RuntimeError before the first `backward`, and FloatingPointError, before anything is
-        changed, where the norm is not finite.
+        Raises, before anything is changed, RuntimeError before the first `backward`, ValueError for
+        a rate below 0 or a `clip_val` that is not above 0, and FloatingPointError where the
+        gradient's norm is not finite.
         """
+        check_step(learning_rate, clip_val)
         if not self.grad:
             raise RuntimeError("NumpyLanguageModel.step needs a call of backward before it")
-        norm = math.hypot(*(np.linalg.norm(gradient) for gradient in self.grad.values()))
-        if not math.isfinite(norm):
-            raise FloatingPointError(
-                f"the gradient's norm is {norm}; a smaller learning rate or clipping prevents this"
-            )
+        norm = norm_of(self.grad)
         factor = learning_rate * min(1.0, clip_val / (norm + 1e-6))  # (LM.5)
         for name, parameter in self.parameters.items():
             parameter -= factor * self.grad[name]  # (NLM.17)
@@ -174,8 +181,9 @@ class NumpyLanguageModel:
         """
         if seq_length < 1:
             raise ValueError(f"seq_length: expected at least 1, got {seq_length}")
-        if np.ndim(data) != 1 or len(data) < 2:
-            raise ValueError(f"data: expected shape (n + 1 ≥ 2), got {np.shape(data)}")
+        data = np.asarray(data)
+        if data.ndim != 1 or len(data) < 2:
+            raise ValueError(f"data: expected shape (n + 1 ≥ 2), got {data.shape}")
         total, n = 0.0, len(data) - 1
         state = self.initialize(1)
         for start in range(0, n, seq_length):

@@ -1,5 +1,6 @@
 """What the layers have in common: parameters, gradients, and checks of what they are given."""
 
+import math
 import operator
 
 import numpy as np
@@ -119,6 +120,24 @@ def positive_size(name, value):
     if size < 1:
         raise ValueError(f"{name}: expected at least 1, got {size}")
     return size
+
+
+def norm_of(grad):
+    """The norm of all arrays of a dict together. Raises FloatingPointError if it is not finite."""
+    norm = math.hypot(*(np.linalg.norm(gradient) for gradient in grad.values()))
+    if not math.isfinite(norm):
+        raise FloatingPointError(
+            f"the gradient's norm is {norm}; a smaller learning rate or clipping prevents this"
+        )
+    return norm
+
+
+def check_step(learning_rate, clip_val):
+    """Raises ValueError for numbers with which a step would go up, or nowhere that is known."""
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(f"learning_rate: expected 0 or more, and finite, got {learning_rate}")
+    if not clip_val > 0:
+        raise ValueError(f"clip_val: expected a number above 0, got {clip_val}")
 
 
 def _typename(value):

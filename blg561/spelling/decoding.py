@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from blg561.language_model.models import evaluating
 from blg561.layer.encoder_decoder import BEGIN, END, PAD, Hypothesis
 from blg561.spelling.data import letters_to_symbols, symbols_to_sound
 
@@ -65,19 +66,17 @@ def beam_search(
     for name, value in dict(width=width, longest=longest).items():
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
-    was_training = model.training
-    model.eval()
     beams = Beams(len(source), width, source.device)
-    memory, mask, state = model.encode(source)
-    memory, mask = (x.repeat_interleave(width, dim=0) for x in (memory, mask))
-    state = tuple(x.repeat_interleave(width, dim=1) for x in state)
-    for _ in range(longest):
-        logits, state, _ = model.decode(beams.last_symbols(), memory, mask, state)
-        origin = beams.advance(log_probabilities(logits[:, -1]))
-        state = tuple(x[:, origin] for x in state)
-        if beams.all_done():
-            break
-    model.train(was_training)
+    with evaluating(model):
+        memory, mask, state = model.encode(source)
+        memory, mask = (x.repeat_interleave(width, dim=0) for x in (memory, mask))
+        state = tuple(x.repeat_interleave(width, dim=1) for x in state)
+        for _ in range(longest):
+            logits, state, _ = model.decode(beams.last_symbols(), memory, mask, state)
+            origin = beams.advance(log_probabilities(logits[:, -1]))
+            state = tuple(x[:, origin] for x in state)
+            if beams.all_done():
+                break
     return beams.found(length_power)
 
 

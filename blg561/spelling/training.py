@@ -13,7 +13,7 @@ import torch
 from blg561.errors import TrainingDiverged
 from blg561.language_model import checkpoints
 from blg561.language_model.checkpoints import CheckpointError
-from blg561.language_model.training import default_precision
+from blg561.language_model.training import check_precision, default_precision
 from blg561.layer.encoder_decoder import BEGIN, PAD
 from blg561.spelling.data import (
     Dictionary,
@@ -127,9 +127,10 @@ def train(
     report: called with the network and the log after every epoch.
     precision: "float32", "bfloat16", or "auto" for `default_precision`.
 
-    Raises TrainingDiverged as `train_one_epoch`, CheckpointError where `path` is damaged or of
-    another training.
+    Raises ValueError for another precision, TrainingDiverged as `train_one_epoch`, CheckpointError
+    where `path` is damaged or of another training.
     """
+    check_precision(precision, "auto")
     precision = default_precision("cpu") if precision == "auto" else precision
     pairs = pairs_of(words)
     model = build(recipe)
