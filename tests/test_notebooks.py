@@ -226,6 +226,19 @@ def links_what_to_read(notebook, name):
     ]
 
 
+HOW_HARD = re.compile(r"\n\*Difficulty [1-5] of 5, about \d+ minutes?\b.*\*\n\n")
+
+
+def says_how_hard_a_question_is(notebook, name):
+    """In the line below its heading."""
+    return [
+        heading[0]
+        for cell in notebook.cells
+        for heading in re.finditer(r"^### Your turn.*", cell.source, re.MULTILINE)
+        if not HOW_HARD.match(cell.source, heading.end())
+    ]
+
+
 def shows_the_code_of_the_package(notebook, name):
     return sync.sync(nbformat.from_dict(notebook))
 
@@ -246,6 +259,7 @@ CHECKS = [
     starts_with_the_colab_cell,
     has_a_blank_line_after_every_summary,
     links_what_to_read,
+    says_how_hard_a_question_is,
     shows_the_code_of_the_package,
 ]
 
@@ -317,7 +331,10 @@ def good_lesson():
         new_code_cell(
             sync.definition("tools.sync.ROOT"), metadata={"tags": ["source:tools.sync.ROOT"]}
         ),
-        new_markdown_cell("<details><summary>Solution</summary>\n\nTwo, see /home and a/tmp/b.\n"),
+        new_markdown_cell(
+            "### Your turn: 09.1\n*Difficulty 2 of 5, about 1 minute.*\n\nWhat is it?\n\n"
+            "<details><summary>Solution</summary>\n\nTwo, see /home and a/tmp/b.\n"
+        ),
         new_markdown_cell(TO_READ),
     ]
     notebook = new_notebook(cells=cells)
@@ -390,6 +407,9 @@ BAD = [
     (links_what_to_read, replace_in(6, "(https://example.org/book)", "()")),
     (links_what_to_read, replace_in(6, "https://example.org/other", "http://example.org/other")),
     (links_what_to_read, replace_in(6, "https://example.org/book", "06_OpenTheBox.ipynb")),
+    (says_how_hard_a_question_is, replace_in(5, "*Difficulty 2 of 5, about 1 minute.*\n", "")),
+    (says_how_hard_a_question_is, replace_in(5, "2 of 5", "6 of 5")),
+    (says_how_hard_a_question_is, replace_in(5, "minute.*\n", "minute.* ")),
     (shows_the_code_of_the_package, replace_in(4, "parents[1]", "parents[2]")),
 ]
 

@@ -53,7 +53,7 @@ class System(ABC):
         In how many pieces a text is read changes nothing.
         """
 
-    def systems(self) -> list[System]:
+    def systems(self) -> list:
         """This system and those that it asks."""
         return [self]
 
