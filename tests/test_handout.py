@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from made_submissions import LAYERS
 
 from blg561.assignment import hand_in, handout, settings
 from blg561.errors import InputError
+from blg561.language_model.books import CATALOGUE
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +122,133 @@ def test_the_points_are_the_assignments():
     assert totals == {"RNN": 10, "LSTM": 15, "GRU": 15, "LM": 45, "Q": 15}
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "true", '"10"'])
-def test_a_limit_is_a_number_above_0(tmp_path, value):
-    text = settings.DEFAULT.read_text(encoding="utf-8")
+def written(tmp_path, old: str, new: str) -> Path:
+    """The assignment's file with one pattern of it replaced."""
+    text, count = re.subn(old, new, settings.DEFAULT.read_text(encoding="utf-8"), count=1)
+    assert count
     ours = tmp_path / "assignment.toml"
-    name = "seconds_for_a_submission"
-    ours.write_text(re.sub(rf"{name} = \d+", f"{name} = {value}", text), encoding="utf-8")
-    with pytest.raises(InputError, match=name):
+    ours.write_text(text, encoding="utf-8")
+    return ours
+
+
+def test_every_book_is_one_that_there_is():
+    thresholds = settings.load()["thresholds"]
+    targets = {b.key: b.target_perplexity for b in CATALOGUE.values() if b.target_perplexity}
+    assert thresholds == targets | {"nothing_from": 2.0}
+    listed = "120 for `pride_prejudice`, 125 for `tale_of_two_cities`, 125 for"
+    assert f"{listed} `the_brothers_karamazov`" in handout.files(settings.load())["README.md"]
+
+
+NUMBER = "expected a number above 0, up to 1,000,000, got"
+POINTS = "expected a number of 0 or more, up to 1,000,000, got"
+REFUSED = {
+    "a title that is no text": ('title = ".*"', "title = 3", "title: expected text, as in"),
+    "no book": ('book = ".*"', "", "book: expected text, as in assignment.toml, got nothing"),
+    "limits that are a number": (r"\[limits\](.|\n)*", "", "limits: expected a table"),
+    "no part": ("parts = .*", "parts = []", "parts: expected some of RNN, LSTM, .* got none$"),
+    "a part in a list": (
+        "parts = .*",
+        'parts = ["RNN", ["x"]]',
+        r"parts: .* some of RNN.* got \['x'\]$",
+    ),
+    "an unknown part": (
+        "parts = .*",
+        'parts = ["RNN", "CNN"]',
+        "parts: expected some of RNN.* got 'CNN'$",
+    ),
+    "a part twice": ("parts = .*", 'parts = ["Q", "Q"]', "parts: expected each part once, .*Q, Q"),
+    "points in quotes": (
+        "Dataset = 6",
+        'Dataset = "6"',
+        rf"Dataset in \[points.LM\]: {POINTS} '6'",
+    ),
+    "points that are no number": ("Dataset = 6", "Dataset = nan", f"Dataset.* {POINTS} nan"),
+    "points without end": ("Dataset = 6", "Dataset = inf", f"Dataset.* {POINTS} inf"),
+    "points below 0": ("Dataset = 6", "Dataset = -6", f"Dataset.* {POINTS} -6"),
+    "true points": ("Dataset = 6", "Dataset = true", f"Dataset.* {POINTS} True"),
+    "no points for a method": (
+        "Dataset = 6",
+        "",
+        r"\[points.LM\]: expected Dataset, .* got RNNModel",
+    ),
+    "points that are no table": (
+        r"\[points.RNN\]",
+        "[points]\nRNN = 10\n[points.x]",
+        r"\[points.RNN\]: expected a table, as in assignment.toml, got 10",
+    ),
+    "a threshold in quotes": ("= 120", '= "x"', rf"pride_prejudice in .thresholds.: {NUMBER} 'x'"),
+    "a threshold of 0": ("= 120", "= 0", f"pride_prejudice.* {NUMBER} 0"),
+    "a book that there is not": (
+        "the_brothers_karamazov",
+        "brothers_karamazov",
+        r"\[thresholds\]: expected books of pride_prejudice, .* got 'brothers_karamazov'",
+    ),
+    "no threshold for the book": (
+        "pride_prejudice = 120",
+        "",
+        r"\[thresholds\]: expected one for the book, 'pride_prejudice', got tale_of_two_cities",
+    ),
+    "a book that is the end of points": (
+        'book = ".*"',
+        'book = "nothing_from"',
+        r"\[thresholds\]: expected one for the book, 'nothing_from'",
+    ),
+    "no end of points": (
+        "nothing_from = .*",
+        "",
+        "nothing_from .* a number above 1, .* got nothing",
+    ),
+    "points that end where they begin": (
+        "nothing_from = .*",
+        "nothing_from = 1.0",
+        "nothing_from in .thresholds.: expected a number above 1, up to 1,000,000, got 1.0",
+    ),
+    **{
+        f"a limit of {value}": (
+            "memory_gib = .*",
+            f"memory_gib = {value}",
+            rf"memory_gib in \[limits\]: {NUMBER} {got}$",
+        )
+        for value, got in (
+            ("0", "0"),
+            ("-1", "-1"),
+            ("true", "True"),
+            ('"10"', "'10'"),
+            ("nan", "nan"),
+            ("inf", "inf"),
+            ("1e9", "1000000000.0"),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_meant_is_refused_before_anything_is_graded(tmp_path, name):
+    old, new, message = REFUSED[name]
+    ours = written(tmp_path, old, new)
+    with pytest.raises(InputError, match=f"^{re.escape(str(ours))}: {message}") as raised:
         settings.load(ours)
+    assert "\n" not in str(raised.value)
+
+
+def test_points_of_nothing_are_refused(tmp_path):
+    ours = written(tmp_path, "parts = .*", 'parts = ["Q"]')
+    text = re.sub('("Question .") = 5', r"\1 = 0", ours.read_text(encoding="utf-8"))
+    ours.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="points: expected some above 0 for Q, got 0 for all"):
+        settings.load(ours)
+
+
+def test_what_a_teacher_may_mean_is_taken(tmp_path):
+    ours = written(tmp_path, "figures = 3", "figures = 0")
+    text = ours.read_text(encoding="utf-8").replace("tale_of_two_cities = 125", "practice = 9.5")
+    ours.write_text(re.sub(r"\[points.RNN\](.|\n)*(?=\[points.LSTM)", "", text), encoding="utf-8")
+    with pytest.raises(InputError, match=r"\[points.RNN\]: expected a table, .* got nothing"):
+        settings.load(ours)
+    text = ours.read_text(encoding="utf-8").replace('"RNN", ', "")
+    ours.write_text(text, encoding="utf-8")
+    said = settings.load(ours)
+    assert said["points"]["LM"]["figures"] == 0 and said["thresholds"]["practice"] == 9.5
 
 
 def test_a_part_that_is_not_asked_is_not_handed_out(tmp_path):
