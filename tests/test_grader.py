@@ -14,6 +14,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from dataclasses import replace
@@ -24,6 +25,7 @@ import numpy as np
 import pytest
 from made_submissions import LAYERS, RNN, changed, in_forward, layers_alone, said_for, submission
 
+from blg561.__main__ import main
 from blg561.assignment import autograder, grade, handout, layers, report, settings
 from blg561.assignment.language_model import (
     DATASET,
@@ -367,6 +369,116 @@ def test_two_lines_for_one_student_are_refused(tmp_path):
     points.write_text("submission,Question 1\nada,4\n\neve,1\nada ,5\n", encoding="utf-8")
     with pytest.raises(InputError, match="one line for 'ada', got lines 2 and 5"):
         grade.read_prose(points, said_for("Q"), {"ada", "eve"})
+
+
+def test_points_for_answers_that_are_not_asked_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"points\.csv: expected Q among the parts, got RNN, LM"):
+        grade.read_prose(tmp_path / "points.csv", said_for("RNN", "LM"), {"ada"})
+
+
+def refusal(tmp_path, capsys, *arguments) -> str:
+    """The one line that the command prints for ada's submission."""
+    text = settings.DEFAULT.read_text(encoding="utf-8")
+    ours = tmp_path / "rnn.toml"
+    ours.write_text(re.sub("parts = .*", 'parts = ["RNN"]', text), encoding="utf-8")
+    assert main(["grade", "--settings", str(ours), *map(str, arguments)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line.removeprefix("error: ")
+
+
+def a_file(place: Path):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("mine", encoding="utf-8")
+
+
+OUT_OF_PLACE = {
+    "out": (a_file, "expected a folder for results, got a file: {place}"),
+    "out/ada": (a_file, "expected a folder for results, got a file: {place}"),
+    "out/grades.csv": (Path.mkdir, "results cannot be written to {place}: Is a directory"),
+    "out/ada/page.html": (Path.mkdir, "results cannot be written to {place}: Is a directory"),
+    "out/seed.txt": (Path.mkdir, "{place}, the file of the seed: Is a directory"),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_PLACE)
+def test_what_is_in_the_way_of_results_is_named_before_the_grading(tmp_path, capsys, name):
+    made, message = OUT_OF_PLACE[name]
+    place = tmp_path / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    made(place)
+    ada = layers_alone(tmp_path / "handed", "ada")
+    told = refusal(tmp_path, capsys, ada, "--out", tmp_path / "out")
+    assert told == message.format(place=place)
+    assert place.is_dir() or place.read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "out/ada/results.json").exists()
+
+
+def test_no_folder_can_be_made_in_a_file(tmp_path, capsys):
+    a_file(tmp_path / "file")
+    told = refusal(tmp_path, capsys, layers_alone(tmp_path, "ada"), "--out", tmp_path / "file/out")
+    assert told == f"results cannot be written to {tmp_path / 'file/out'}: Not a directory"
+
+
+@pytest.mark.parametrize("text", ["xx", "", "1.5", "\udcff"])
+def test_a_seed_that_is_none_is_not_replaced(tmp_path, text):
+    (tmp_path / "seed.txt").write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(InputError, match=r"seed\.txt: expected the seed, a whole number, got '"):
+        grade.own_seed(tmp_path)
+    assert (tmp_path / "seed.txt").exists()
+
+
+@contextlib.contextmanager
+def closed(place: Path):
+    """Nobody may read or write it but root, who is somebody else meanwhile."""
+    mode = place.stat().st_mode
+    place.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        place.chmod(mode)
+
+
+UNREADABLE = "the submission {ada} cannot be read: Permission denied"
+UNWRITABLE = "results cannot be written to {place}: Permission denied"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder's mode is no bar on Windows")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("handed", UNREADABLE),
+        ("handed/ada", UNREADABLE),
+        ("handed/ada.zip", UNREADABLE),
+        ("out", UNWRITABLE),
+        ("out/ada", UNWRITABLE),
+        ("out/ada/page.html", UNWRITABLE),
+        ("out/seed.txt", "{place}, the file of the seed: Permission denied"),
+    ],
+)
+def test_what_is_closed_is_named_before_the_grading(name, message):
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are root's alone
+        base = Path(folder)
+        for path in ("handed/ada/x", "handed/ada.zip", "out/ada/page.html", "out/seed.txt"):
+            a_file(base / path)
+        for path in (base, *base.rglob("*")):
+            path.chmod(0o777)
+        ada = base / ("handed/ada.zip" if name.endswith("zip") else "handed/ada")
+        message = message.format(ada=ada, place=base / name)
+        said = said_for("RNN")  # read while the checkout can be
+        with closed(base / name), pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+            grade.grade_all([ada], base / "out", said)
+
+
+@pytest.mark.parametrize("name", ["..zip", "...zip"])
+def test_no_name_leads_out_of_the_results(tmp_path, name):
+    a_file(tmp_path / name)
+    with pytest.raises(InputError, match=r"would have '\.\.?' for a folder: rename it"):
+        grade.grade_all([tmp_path / name], tmp_path / "out", said_for("RNN"))
 
 
 def test_two_submissions_of_one_name_are_refused_before_anything_is_graded(tmp_path):

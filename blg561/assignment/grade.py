@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
+import reprlib
 import secrets
+import stat
 import sys
+import tempfile
 import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -37,16 +41,16 @@ def grade_all(
     Each submission's own numbers depend on what it holds besides: what is said of one submission is
     no answer to what the next one, with a byte changed, is asked.
 
-    Raises InputError, before anything is graded, for a submission that is not there, two of one
-    name, a name that a file of the results has, a CSV that cannot be used; BookError where the book
-    is not to be had.
+    Raises InputError, before anything is graded, for a submission that is not there or cannot be
+    read, two of one name, a name that a file of the results has, a CSV that cannot be used, results
+    that could not be written; BookError where the book is not to be had.
     """
     if sys.platform == "win32":
         raise InputError("grading needs Linux or macOS: Windows cannot limit a process as it does")
     check_names(paths, out)
     points = {} if prose is None else read_prose(prose, said, set(map(name_of, paths)))
     book = books.read_text(books.find(said["book"])) if "LM" in said["parts"] else ""
-    out.mkdir(parents=True, exist_ok=True)
+    check_place(out, paths)
     seed = own_seed(out) if seed is None else seed
     torch.set_num_threads(1)
     handout.package()  # once, before there are threads: Python 3.11 cannot parse in two at a time
@@ -69,8 +73,7 @@ def check_names(paths: list[Path], out: Path):
     """Students choose names: none may take another's results away, or what is over all."""
     taken = {name: f"the grader's {name}" for name in ("grades.csv", "teacher.html", "seed.txt")}
     for path in paths:
-        if not Path(path).exists():
-            raise InputError(f"there is no submission {path}")
+        check_readable(path)
         name = name_of(path).casefold()  # some systems' files are the same in both cases
         if name in taken:
             raise InputError(
@@ -78,16 +81,60 @@ def check_names(paths: list[Path], out: Path):
                 "rename it"
             )
         taken[name] = path
-        if (out / name_of(path)).resolve() == Path(path).resolve():
+        if name in ("", ".", ".."):
+            raise InputError(f"{path}: its results would have {name!r} for a folder: rename it")
+        if os.path.realpath(out / name_of(path)) == os.path.realpath(path):
             raise InputError(f"the results of {path} would be written into it: give another --out")
+
+
+def check_readable(path: Path):
+    """What nobody may read is the teacher's to mend: the student would get 0 points for it."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(os.path.join(path, ".")).close()  # the dot, so that its files can be opened
+        elif stat.S_ISREG(mode):
+            open(path, "rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"there is no submission {path}") from None
+    except OSError as error:
+        raise InputError(f"the submission {path} cannot be read: {error.strerror}") from error
+
+
+def check_place(out: Path, paths: list[Path]):
+    """Make the folders of the results. Raises InputError now rather than after the grading."""
+    folders = [out, *(out / name_of(path) for path in paths)]
+    files = [out / "grades.csv", out / "teacher.html"]
+    files += [folder / name for folder in folders[1:] for name in ("results.json", "page.html")]
+    try:
+        for place in folders:
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        for place in filter(os.path.lexists, files):
+            open(place, "ab").close()
+    except FileExistsError:
+        raise InputError(f"expected a folder for results, got a file: {place}") from None
+    except OSError as error:
+        raise InputError(f"results cannot be written to {place}: {error.strerror}") from error
 
 
 def own_seed(out: Path) -> int:
     path = out / "seed.txt"
-    if not path.exists():
-        path.write_text(f"{secrets.randbits(128)}\n", encoding="utf-8")
-        path.chmod(0o600)
-    return int(path.read_text(encoding="utf-8"))
+    try:
+        if not path.exists():
+            path.write_text(f"{secrets.randbits(128)}\n", encoding="utf-8")
+            path.chmod(0o600)
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{path}, the file of the seed: {error.strerror}") from error
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(
+            f"{path}: expected the seed, a whole number, got {reprlib.repr(text)}; without the "
+            "file a new one is drawn"
+        ) from None
 
 
 def grade_one(path: Path, said: dict, seed: int, book: str, prose: dict) -> Graded:
@@ -173,6 +220,8 @@ def judge_prose(graded: Graded, said: dict, points: dict) -> list[Mark]:
 
 def read_prose(path: Path, said: dict, names: set[str]) -> dict[str, dict[str, float]]:
     """Points by submission and question. Raises InputError for a table that cannot be meant."""
+    if "Q" not in said["parts"]:
+        raise InputError(f"{path}: expected Q among the parts, got {', '.join(said['parts'])}")
     questions = said["points"]["Q"]
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
