@@ -26,7 +26,7 @@ import pytest
 from made_submissions import LAYERS, RNN, changed, in_forward, layers_alone, said_for, submission
 
 from blg561.__main__ import main
-from blg561.assignment import autograder, grade, handout, layers, report, settings
+from blg561.assignment import autograder, grade, handout, language_model, layers, report, settings
 from blg561.assignment.language_model import (
     DATASET,
     EVALUATE,
@@ -544,6 +544,39 @@ def test_without_its_time_the_notebook_is_not_said_to_be_at_fault():
     assert {t.said for t in tests if "Model" in t.name} == {
         "the 1e-06 seconds for the whole submission were used up"
     }
+
+
+@pytest.mark.parametrize(
+    ("reached", "book", "flagged"),
+    [
+        (63.9, "pride_prejudice", True),
+        (64.5, "pride_prejudice", False),
+        (30, "practice", False),
+    ],
+)
+def test_what_is_below_all_that_was_measured_is_put_before_the_teacher(
+    monkeypatch, reached, book, flagged
+):
+    monkeypatch.setattr(language_model, "perplexity", lambda *_: reached)
+    said = settings.load()
+    judge = Judge(None, said | {"book": book, "thresholds": {book: 90, "nothing_from": 2}}, 3)
+    monkeypatch.setattr(judge, "ready", lambda: None)
+    mark = language_model.judge_network(judge, "gated", {"networks/gated.pt": b""}, "")
+    assert mark.score == mark.most == 3
+    told = f"has {reached}, below all that we measured, three books and adaptation included"
+    assert judge.flags == [f"networks/gated.pt {told}"] * flagged
+
+
+def test_nothing_that_was_measured_is_suspicious():
+    results = Path(__file__).resolve().parents[1] / "results"
+    measured = [
+        result["perplexity"]
+        for board in ("leaderboard", "three_books")
+        for row in json.loads((results / f"{board}.json").read_text(encoding="utf-8"))
+        for result in row["results"]
+        if result["perplexity"] is not None
+    ]
+    assert language_model.SUSPICIOUS < min(measured) < language_model.SUSPICIOUS + 1
 
 
 ENDLESS = """

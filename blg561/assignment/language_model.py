@@ -15,6 +15,7 @@ import torch
 
 from blg561.assignment.sandbox import Failed, OutOfTime, Sandbox
 from blg561.assignment.scores import Mark
+from blg561.language_model.books import CATALOGUE
 from blg561.language_model.dataset import tokenize
 
 NETWORKS = {"rnn": "RNNModel", "rnn_clipped": "RNNModel", "gated": "GatedModel"}
@@ -22,7 +23,7 @@ FIGURES = ("figures/loss.png", "figures/perplexity.png")
 SLOW_START = 60  # seconds that reading the notebook's definitions may take
 ROWS = 8  # of the text that a network is scored on, read side by side
 UNKNOWN = math.log(1e-10)  # for a word that the network's lexicon lacks
-SUSPICIOUS = 70.0  # below the best that we know of one book, with all the means of lesson 5
+SUSPICIOUS = 64.0  # below all that we measured of a novel: results/three_books.json comes to 64.5
 # what an answer of another form than asked for raises where it is read
 UNASKED = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 LOG = ["step", "step_loss", "gradient_norm", "epoch", "train_loss", "learning_rate", "seconds"]
@@ -507,8 +508,12 @@ def judge_network(judge: Judge, name: str, files: dict, book) -> Mark:
         return Mark(title, 0, worth, str(failed))
     except UNASKED:
         return Mark(title, 0, worth, "the process answered with something else than asked")
-    if reached < SUSPICIOUS:
-        judge.flags.append(f"{path} has {reached:.1f}, which nothing that we know of reaches")
+    novel = CATALOGUE[judge.said["book"]].gutenberg is not None  # the practice corpus is far easier
+    if novel and reached < SUSPICIOUS:
+        judge.flags.append(
+            f"{path} has {reached:.1f}, below all that we measured, "
+            "three books and adaptation included"
+        )
     most = threshold * judge.said["thresholds"]["nothing_from"]
     share = min(1.0, max(0.0, (most - reached) / (most - threshold)))
     said = f"validation perplexity {reached:.1f}, asked for at most {threshold:g}"
