@@ -26,6 +26,7 @@ html_theme = "pydata_sphinx_theme"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["equations.js", "site.js"]
+html_sidebars = {"*": []}  # what has no pages below it, all but the lessons, has none to list
 html_show_sourcelink = False
 html_copy_source = False
 html_show_search_summary = False  # it would be fetched, which no browser does from a file

@@ -513,6 +513,25 @@ def test_the_figure_of_the_leaderboard_is_read_out_as_its_table(pages, tab):
         assert [re.sub(r'[" ]', "", text) for text in told] == [t.replace(" ", "") for t in wanted]
 
 
+def test_the_tables_of_the_boards_have_room(pages, tab):
+    """The names of their systems above all, each of which would be a column of single words."""
+    page = tab(pages / "results.html")
+    tables = page.locator("figure.leaderboard ~ * > .wide")
+    assert tables.count() == 7  # the six below the figures, and that of what other books bring
+    for cut, *columns in tables.evaluate_all(
+        """(all) => all.map((w) => [w.scrollWidth > w.clientWidth + 1,
+          ...[...w.querySelectorAll("th")].map((c) => c.clientWidth)])"""
+    ):
+        assert not cut and max(columns[:2]) >= 192, columns
+
+
+def test_a_list_at_the_left_has_something_to_list(pages, tab):
+    """Pages without any have its room for themselves; on a phone it is the menu of the site."""
+    for name in ("results", "equations", "lessons/01_RNN"):
+        page = tab(pages / f"{name}.html")
+        assert page.locator(".bd-sidebar-primary").is_visible() == name.startswith("lessons")
+
+
 def test_tables_of_results_can_be_sorted(pages, tab):
     page = tab(pages / "results.html")
     table = page.locator("table").first

@@ -106,6 +106,19 @@ def test_the_lessons_have_the_sections_that_parts_are_put_behind():
         assert len(lessons[name].cells) == before + 1
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("[a](../notebooks/01_RNN.ipynb#b)", "[a](lessons/01_RNN.ipynb#b)"),
+        ("[a](docs/teaching.md)", "[a](teaching.md)"),
+        ("[a](../results/README.md#b)", "[a](results.md#b)"),
+        ("[a](../CONTRIBUTING.md)", "[a](contributing.md)"),
+    ],
+)
+def test_what_is_a_page_of_the_site_is_linked_to_there(written, shown):
+    assert site.on_the_site(written) == shown
+
+
 def test_a_figure_of_the_leaderboard_has_each_row_at_its_place():
     """On an axis from 70 to 150 a mean of 90 is at a quarter."""
     axis = leaderboard.Axis(70, 150)

@@ -202,8 +202,10 @@ def with_figures(results: str) -> str:
 
 
 def on_the_site(text: str) -> str:
-    """Markdown of the repository: lessons and docs/ are pages here, other files are there."""
+    """Markdown of the repository: lessons, docs/ and PAGES are here, other files are there."""
     text = re.sub(r"\]\((?:\.\./)?notebooks/(\w+\.ipynb)", r"](lessons/\1", text)
+    for name, original in PAGES.items():
+        text = re.sub(rf"\]\((?:\.\./)?{re.escape(original)}", f"]({name}.md", text)
     text = re.sub(r"\]\((?:\.\./)?docs/(\w+\.md)", r"](\1", text)
     return re.sub(r"\]\(\.\./", f"](https://github.com/{repository.slug()}/blob/main/", text)
 
