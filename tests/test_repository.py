@@ -89,7 +89,8 @@ OURS = re.compile(
 
 def test_every_badge_and_install_line_has_the_address_of_pyproject():
     slug = repository.slug()
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("notebooks/*.ipynb")]:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+    for path in [*pages, *ROOT.glob("notebooks/*.ipynb")]:
         others = set(OURS.findall(path.read_text(encoding="utf-8"))) - {slug}
         assert not others, f"{path.name}: {others}, but pyproject.toml has {slug}"
 
@@ -109,16 +110,17 @@ old-owner/old.name
 
 
 def test_changing_the_address_reaches_every_file_and_nothing_else(tmp_path):
-    (tmp_path / "notebooks").mkdir()
+    names = ("README.md", "CONTRIBUTING.md", "docs/index.md", "notebooks/01.ipynb")
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
-    for name in ("README.md", "CONTRIBUTING.md", "notebooks/01.ipynb"):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(ADDRESSES + NOT_OURS)
 
-    assert len(repository.rewrite("new/it", tmp_path)) == 4
+    assert len(repository.rewrite("new/it", tmp_path)) == 5
 
     assert repository.slug(tmp_path) == "new/it"
     expected = ADDRESSES.replace("old-owner/old.name", "new/it") + NOT_OURS
-    for name in ("README.md", "CONTRIBUTING.md", "notebooks/01.ipynb"):
+    for name in names:
         assert (tmp_path / name).read_text() == expected
 
 

@@ -17,6 +17,7 @@ FILES = (
     "benchmarks/*.py",
     "blg561/**/*.py",
     "data/*.md",
+    "docs/*.md",
     "notebooks/*.ipynb",
 )
 

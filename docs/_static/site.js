@@ -92,7 +92,8 @@ document.addEventListener("DOMContentLoaded", () => {
     link.addEventListener("click", tapped);
   }
   document.addEventListener("keydown", (event) => event.key === "Escape" && hideEquation());
-  if (innerWidth < 600) document.querySelectorAll("article .cell_output img").forEach(makeLarger);
+  const drawn = "article :is(.cell_output, figure) img";
+  if (innerWidth < 600) document.querySelectorAll(drawn).forEach(makeLarger);
   if (!/\/results\.html$/.test(location.pathname)) return;
   for (const table of document.querySelectorAll("table")) {
     [...table.querySelectorAll("thead th")].forEach((cell, column) => {
