@@ -23,7 +23,7 @@ import torch
 from blg561.language_model import generation, pretrained
 from blg561.language_model.conversion import to_numpy, to_torch
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer
-from tools import live, site
+from tools import live, repository, site
 
 axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright")
 playwright = pytest.importorskip("playwright.sync_api")
@@ -321,13 +321,13 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_has_what_a_reader_looks_for(pages, lesson):
-    """Links to Colab and the source, reading time, neighbours, contents, folded solutions."""
+    """Links to Colab and the source, its number, neighbours, contents, folded solutions."""
     text = (pages / f"{lesson}.html").read_text(encoding="utf-8")
     stem = lesson.removeprefix("lessons/")
     for sign in (
         rf'href="https://colab\.research\.google\.com/[^"]*/{stem}\.ipynb"',
         rf'href="https://github\.com/[^"]*/notebooks/{stem}\.ipynb"',
-        r"about \d+ minutes to read",
+        rf"<h1>{int(stem[:2])}\. ",
         r'class="right-next"',
         r'class="left-prev"',
         r'class="[^"]*page-toc',
@@ -485,6 +485,37 @@ def test_a_drawing_is_made_larger_by_a_tap(pages, tab):
     drawing.tap()
     assert drawing.locator("img").bounding_box()["width"] > 1.5 * small
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_first_page_says_where_to_get_it(pages, tab):
+    """The address is that of pyproject.toml; how to report an error is told."""
+    page = tab(pages / "index.html")
+    home = f"https://github.com/{repository.slug()}"
+    assert page.locator(f".bd-header a[href='{home}']").first.is_visible()
+    assert f"git clone {home} " in page.inner_text("article")
+    page.click("text=how to report an error")
+    page.wait_for_selector(f"article a[href='{home}/issues']")
+
+
+def test_the_figure_of_the_first_page_is_made_larger_too(pages, tab):
+    page = tab(pages / "index.html", 390, has_touch=True)
+    figure = page.locator("figure .zoom")
+    small = figure.locator("img").bounding_box()["width"]
+    figure.tap()
+    assert figure.locator("img").bounding_box()["width"] > 1.5 * small
+
+
+def test_a_list_of_lessons_has_their_numbers(pages, tab):
+    """As the text has them, "lesson 4": beside a lesson, below it, and in the list of all."""
+    page = tab(pages / "lessons" / "04_LanguageModelling.html")
+    for place in (".bd-sidebar-primary .current > a", "article h1"):
+        assert page.locator(place).last.inner_text().startswith("4. Language modelling")
+    assert page.inner_text(".left-prev .prev-next-title").startswith("3. GRU")
+    assert page.inner_text(".right-next .prev-next-title").startswith("5. Beyond")
+    page = tab(pages / "lessons" / "index.html")
+    rows = [row.locator("td").all_inner_texts() for row in page.locator("tbody tr").all()]
+    assert [row[0] for row in rows] == [str(n) for n in range(1, len(LESSONS) + 1)]
+    assert all(len(row) == 4 and row[3].isdigit() for row in rows)
 
 
 def test_code_has_a_button_that_copies_it(pages, tab):

@@ -66,6 +66,7 @@ def test_a_lesson_on_the_site_has_links_for_its_badge_and_texts_for_its_figures(
     assert "badge.svg" not in first.source, "an image from elsewhere needs the network"
     links = "[Open in Colab](https://colab/01_A.ipynb) · [source](https://github.com/"
     assert links in first.source
+    assert first.source.startswith("# 1. A title\n")
     assert second.metadata["mystnb"] == {"image": {"alt": "a line"}}
     nbformat.validate(prepared)
 
@@ -82,8 +83,14 @@ def test_many_measured_numbers_are_folded_and_a_few_are_not(lessons):
 def test_indexes_hold_every_equation_and_every_table_of_signs(lessons):
     equations = site.find_equations(lessons)
     page = site.equations_page(equations, lessons)
-    assert "RNN.1\n\n$$a = x W$$" in page and "[A title](lessons/01_A.ipynb)" in page
+    assert "RNN.1\n\n$$a = x W$$" in page and "[1. A title](lessons/01_A.ipynb)" in page
     assert "| $a$ | `a` | the sum |" in site.symbols_page(lessons)
+
+
+def test_the_list_of_lessons_says_what_the_readme_says(lessons):
+    readme = "| [01 A](notebooks/01_A.ipynb) | see it; do it | 3 | [![Open](b)](c) |\n"
+    last = site.lessons_table(lessons, readme).splitlines()[-1]
+    assert last == "| 1 | [A title](01_A.ipynb) | see it; do it | 3 |"
 
 
 def test_a_part_is_put_behind_its_section(lessons, tmp_path, monkeypatch):

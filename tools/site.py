@@ -37,6 +37,9 @@ COMMENT = re.compile(r"#.*?((?:\([A-Z]+\.\d+[a-z]?\)(?:, )?)+)")
 LABEL = re.compile(r"[A-Z]+\.\d+[a-z]?")
 LESSON_LINK = re.compile(r"\]\((?:\./)?(\w+)\.ipynb(#[^)]*)?\)")
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\(([^)]*)\)")
+README_ROW = re.compile(
+    r"^\| \[[^]]+\]\(notebooks/(\w+)\.ipynb\) \| (.+?) \| (\d+) \|", re.MULTILINE
+)
 SYMBOLS = re.compile(r"^\| sign \|.*\n(?:\|.*(?:\n|$))+", re.MULTILINE)  # a whole table
 # what only the site can show, at the end of a section of a lesson: a file of docs/_parts
 ADDED = {"06_OpenTheBox": ("### Is it only a witness?", "hold_it_yourself.md")}
@@ -47,7 +50,6 @@ PAGES = {
     "contributing": "CONTRIBUTING.md",
 }
 LONG = 60  # lines of measured numbers that are folded: on a phone they would be ten screens
-WORDS_A_MINUTE, SECONDS_A_CELL = 180, 20  # prose with formulas is slow, and code is looked at
 
 
 def read_lessons(folder: Path) -> dict[str, nbformat.NotebookNode]:
@@ -79,11 +81,8 @@ def module_of(path: Path) -> str:
 
 def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
     """A lesson as the site has it, with its figures' texts where MyST-NB looks for them."""
-    words = 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            text = re.sub(r"\$\$?.*?\$\$?", " x ", cell.source, flags=re.DOTALL)
-            words += len(re.findall(r"\S*\w\S*", text))  # the strokes of a table are no words
             cell.source = LESSON_LINK.sub(r"](\1.ipynb\2)", cell.source)
         else:
             if cell.source.count("\n") > LONG and "results:" in str(cell.metadata.get("tags")):
@@ -92,10 +91,9 @@ def prepare(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode
                 alt = output.get("metadata", {}).get("image/png", {}).get("alt")
                 if alt:
                     cell.metadata.setdefault("mystnb", {})["image"] = {"alt": alt}
-    minutes = words / WORDS_A_MINUTE + SECONDS_A_CELL / 60 * len(notebook.cells) / 2
     source = f"https://github.com/{repository.slug()}/blob/main/notebooks/{name}.ipynb"
-    links = rf"[Open in Colab](\1) · [source]({source}) · about {minutes:.0f} minutes to read"
-    notebook.cells[0].source = BADGE.sub(links, notebook.cells[0].source)
+    first = BADGE.sub(rf"[Open in Colab](\1) · [source]({source})", notebook.cells[0].source)
+    notebook.cells[0].source = first.replace("# ", f"# {number_of(name)}. ", 1)
     return notebook
 
 
@@ -117,12 +115,28 @@ def add_part(notebook: nbformat.NotebookNode, heading: str, part: str) -> None:
     notebook.cells.insert(next(later, len(notebook.cells)), new_markdown_cell(text))
 
 
+def number_of(name: str) -> int:
+    """Of a lesson, from its file's name: its text says "lesson 4" of another one."""
+    return int(name.partition("_")[0])
+
+
 def title_of(notebook: nbformat.NotebookNode) -> str:
     return re.match(r"# (.+)", notebook.cells[0].source).group(1)
 
 
 def link_to(name: str, notebook: nbformat.NotebookNode) -> str:
-    return f"[{title_of(notebook)}](lessons/{name}.ipynb)"
+    return f"[{number_of(name)}. {title_of(notebook)}](lessons/{name}.ipynb)"
+
+
+def lessons_table(lessons: dict[str, nbformat.NotebookNode], readme: str) -> str:
+    """The lessons with what README.md says of each: what one does, and the time that it takes."""
+    lines = ["| no. | lesson | you will | minutes |"]
+    lines.append("| ---: | --- | --- | ---: |")
+    told = {name: cells for name, *cells in README_ROW.findall(readme)}
+    for name, notebook in lessons.items():
+        link = f"[{title_of(notebook)}]({name}.ipynb)"
+        lines.append("| " + " | ".join([str(number_of(name)), link, *told[name]]) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def equations_page(equations: dict[str, dict], lessons: dict[str, nbformat.NotebookNode]) -> str:
@@ -169,6 +183,8 @@ def stage(notebooks: Path, source: Path) -> None:
     (source / "_static" / "equations.js").write_text(script, encoding="utf-8")
     (source / "equations.md").write_text(equations_page(equations, lessons), encoding="utf-8")
     (source / "symbols.md").write_text(symbols_page(lessons), encoding="utf-8")
+    listed = lessons_table(lessons, (ROOT / "README.md").read_text(encoding="utf-8"))
+    (source / "_parts" / "lessons.md").write_text(listed, encoding="utf-8")
     for name, notebook in lessons.items():
         if name in ADDED:
             add_part(notebook, *ADDED[name])
@@ -225,6 +241,8 @@ def build(notebooks: Path = LESSONS) -> int:
     shutil.rmtree(SITE, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
     command += ["-d", str(SOURCE.with_name("site-doctrees"))]
+    home = f"https://github.com/{repository.slug()}"
+    command += ["-D", f"html_theme_options.github_url={home}"]
     code = subprocess.run([*command, str(SOURCE), str(SITE)], check=False).returncode
     if code:
         print("Sphinx has complaints, see above.", file=sys.stderr)
