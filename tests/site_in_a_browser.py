@@ -467,6 +467,25 @@ def test_an_equation_shows_itself_and_leads_to_its_code(pages, tab):
     assert comment and comment.get_attribute("href").split("#")[-1].startswith("eq-")
 
 
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_a_listed_equation_is_nearer_to_its_number_than_to_another(pages, tab, width):
+    """From a formula to its own number, and to the one below it; its lines of code lie between."""
+    page = tab(pages / "equations.html", width)
+    gaps = page.evaluate(
+        """() => [...document.querySelectorAll(".equation-listed")].slice(0, -1).map((e) => {
+          const box = (found) => found.getBoundingClientRect();
+          const formula = box(e.querySelector("mjx-container svg"));
+          const number = box(e.querySelector(".equation"));
+          const next = document.querySelectorAll(".equation-listed .equation")[
+            [...document.querySelectorAll(".equation-listed")].indexOf(e) + 1];
+          return [formula.top - number.bottom, box(next).top - formula.bottom]; })"""
+    )
+    assert len(gaps) > 100
+    assert all(own < other - 8 for own, other in gaps)
+    code = page.get_attribute(".equation-listed .equation-code a", "href")
+    assert code.startswith("source/blg561.layer.") and "#line-" in code
+
+
 def test_a_tap_shows_an_equation_and_a_second_one_goes_there(pages, tab):
     page = tab(pages / "lessons" / "02_LSTM.html", 390, has_touch=True)
     link = page.locator("article p a.equation >> nth=0")

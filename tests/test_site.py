@@ -83,7 +83,7 @@ def test_many_measured_numbers_are_folded_and_a_few_are_not(lessons):
 def test_indexes_hold_every_equation_and_every_table_of_signs(lessons):
     equations = site.find_equations(lessons)
     page = site.equations_page(equations, lessons)
-    assert "RNN.1\n\n$$a = x W$$" in page and "[1. A title](lessons/01_A.ipynb)" in page
+    assert "RNN.1\n\n$$a = x W$$\n\n" in page and "[1. A title](lessons/01_A.ipynb)" in page
     assert "| $a$ | `a` | the sum |" in site.symbols_page(lessons)
 
 

@@ -148,8 +148,18 @@ def equations_page(equations: dict[str, dict], lessons: dict[str, nbformat.Noteb
             name = page.removeprefix("lessons/")
             parts.append(f"## {link_to(name, lessons[name])}")
         tex = TAG.sub("", equation["tex"]).strip()
-        parts.append(f"{label}\n\n$${tex}$$")
+        parts.append(f'<div class="equation-listed">\n\n{label}\n\n$${tex}$$')
+        parts += [in_code(equation["lines"]), "</div>"]
     return "\n\n".join(parts) + "\n"
+
+
+def in_code(lines: list[tuple[str, int]]) -> str:
+    """Links to lines of the package, from a page at the top of the site."""
+    links = [
+        f'<a href="source/{module}.html#line-{line}">{module.rpartition(".")[2]}.py:{line}</a>'
+        for module, line in lines
+    ]
+    return f'<p class="equation-code">in code: {", ".join(links)}</p>' if links else ""
 
 
 def symbols_page(lessons: dict[str, nbformat.NotebookNode]) -> str:
