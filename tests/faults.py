@@ -320,6 +320,7 @@ FAULTS = [
     Fault(DATASET, "U+2018 is not mapped", '{"‘": "\'", "’"', '{"’"'),
     Fault(DATASET, "capitals are other words", "text.translate(PLAIN_QUOTES).lower()",
           "text.translate(PLAIN_QUOTES)"),
+    Fault(DATASET, "a dot above a capital I splits its word", 'lower.replace("\\u0307", "")', "lower"),
     Fault(DATASET, "an apostrophe ends a word", "[^\\W_]+(?:'[^\\W_]+)*|", "[^\\W_]+|"),
     Fault(DATASET, "the lexicon is sorted by the counts of the whole book",
           "self._find_unique(tokens, tokens[:split])", "self._find_unique(tokens, tokens)"),

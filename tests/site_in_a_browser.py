@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from blg561.language_model import generation, pretrained
+from blg561.language_model import dataset, generation, pretrained
 from blg561.language_model.conversion import to_numpy, to_torch
 from blg561.layer import GRULayer, LSTMLayer, RNNLayer
 from tools import live, repository, site
@@ -767,6 +767,40 @@ def test_strange_beginnings_are_answered_in_a_sentence(live_page, beginning, tol
     assert live_page.locator(".live-written").count() == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Don’t — Mr. O‘Neill: 2 men_s?!", "İstanbul'a, DİYARBAKIR", "Ça va; naïve e\u0301t\u0307"],
+)
+def test_the_page_reads_the_words_that_the_package_reads(live_page, text):
+    assert live_page.evaluate("(text) => tokenize(text)", text) == dataset.tokenize(text)
+
+
+def test_words_are_set_like_a_sentence(live_page):
+    words = dataset.tokenize("it is ; and so i . ! i'm in the garden , who ?")
+    shown = live_page.evaluate("(words) => asText(words)", words)
+    assert shown == "It is; and so I.! I'm in the garden, who?"
+
+
+def test_a_run_that_ends_by_itself_says_so(pages, tab):
+    """400 words after it began, whatever was written before."""
+    page = open_live(tab(pages / "index.html"))
+    page.evaluate("setInterval = ((later) => (f) => later(f, 0))(setInterval)")
+    page.click("[data-do=step]")
+    page.click("[data-do=run]")
+    page.wait_for_selector(".live-note:text('stopped after 400 words')", timeout=60_000)
+    assert page.locator(".live-written").count() == 401
+    assert page.inner_text("[data-do=run]") == "Go on"
+
+
+def test_what_is_not_there_cannot_be_taken_back(live_page):
+    back = live_page.locator("[data-do=back]")
+    assert back.is_disabled()
+    live_page.click("[data-do=step]")
+    assert back.is_enabled()
+    back.click()
+    assert back.is_disabled()
+
+
 @pytest.mark.parametrize("page", ["index", "lessons/06_OpenTheBox"])
 def test_every_control_is_reached_and_worked_by_the_keyboard(pages, tab, page):
     """By Tab alone, with a visible ring around whatever has the focus."""
@@ -788,7 +822,7 @@ def test_every_control_is_reached_and_worked_by_the_keyboard(pages, tab, page):
         reached.append(name if tag != "BUTTON" or name else "word")
         assert ringed, f"nothing shows that {name or tag} has the focus"
         page.keyboard.press("Tab")
-    controls = ["run", "step", "back", "again", "seed", "temperature", "topK", "topP"]
+    controls = ["run", "step", "again", "seed", "temperature", "topK", "topP"]
     assert reached[1:] == [*controls, *["word"] * 12, "free"]
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowDown")

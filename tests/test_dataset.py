@@ -26,6 +26,11 @@ def test_a_word_keeps_its_apostrophe_however_it_was_set(apostrophe):
     assert tokenize(f"O{apostrophe}Neill {apostrophe}tis") == ["o'neill", "tis"]
 
 
+def test_a_capital_i_with_a_dot_does_not_split_its_word():
+    """In lower case it is two characters, of which the second, a dot above, is no letter."""
+    assert tokenize("DİYARBAKIR'a") == ["diyarbakir'a"]
+
+
 @given(st.text(alphabet="aB1'’_- .,;:!?\n\r“é", max_size=60))
 def test_tokenising_tokens_changes_nothing(text):
     tokens = tokenize(text)

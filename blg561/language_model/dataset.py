@@ -24,7 +24,8 @@ def tokenize(text: str) -> list[str]:
 
     An apostrophe inside a word belongs to it, so "don't" is one token.
     """
-    return TOKEN.findall(text.translate(PLAIN_QUOTES).lower())
+    lower = text.translate(PLAIN_QUOTES).lower()
+    return TOKEN.findall(lower.replace("\u0307", ""))  # "İ" became "i" and a dot above it
 
 
 class Dataset(torch.utils.data.Dataset):

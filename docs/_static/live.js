@@ -6,6 +6,7 @@ const BEGINNING = "it is a truth universally acknowledged , that";
 const MOST_READ = 300; // words of a beginning that are read: a longer one changes little
 const SHOWN = 12; // next words in the bars
 const LINE = 120; // words that the line has room for
+const IN_A_RUN = 400; // words, after which "Go on" waits to be asked again
 
 const SKELETON = `
   <label class="live-beginning">A beginning
@@ -123,7 +124,7 @@ class Live {
     if (known.length > MOST_READ) {
       notes.push(`Only the last ${MOST_READ} of ${known.length} words are read.`);
     }
-    this.find(".live-note").textContent = notes.join(" ");
+    this.tellNote(notes.join(" "));
     this.given = known.slice(-MOST_READ).map((word) => this.network.indexOf.get(word));
     this.written = [];
     this.random = randomNumbers(this.setting("seed"));
@@ -189,10 +190,17 @@ class Live {
       return;
     }
     this.find("[data-do=run]").textContent = "Pause";
+    const end = this.written.length + IN_A_RUN;
     this.timer = setInterval(() => {
       this.step();
-      if (this.written.length >= 400) this.stop();
+      if (this.written.length < end) return;
+      this.stop();
+      this.tellNote(`It stopped after ${IN_A_RUN} words: "Go on" writes as many again.`);
     }, 90);
+  }
+
+  tellNote(text) {
+    this.find(".live-note").textContent = text;
   }
 
   stop() {
@@ -202,6 +210,7 @@ class Live {
   }
 
   show() {
+    this.find("[data-do=back]").disabled = !this.written.length;
     this.showText();
     this.showNext();
     this.drawLine();

@@ -6,7 +6,8 @@ const TOKEN = /[\p{L}\p{N}]+(?:'[\p{L}\p{N}]+)*|[.,;:!?]/gu;
 
 // A text as the words that the network reads, as blg561.language_model.dataset.tokenize has them.
 function tokenize(text) {
-  return text.replace(/[‘’]/g, "'").toLowerCase().match(TOKEN) ?? [];
+  const lower = text.replace(/[‘’]/g, "'").toLowerCase();
+  return lower.replaceAll("\u0307", "").match(TOKEN) ?? []; // İ became i and a dot above
 }
 
 const sigmoid = (a) => 1 / (1 + Math.exp(-a));
@@ -143,13 +144,14 @@ function sample({ p, order }, u) {
   return last;
 }
 
-// Words as a line to read: no space before a mark, a capital after the end of a sentence.
+// Words as a line to read: no space before a mark, a capital after the end of a sentence, and "I".
 function asText(words) {
   let text = "";
   let capital = true;
   for (const word of words) {
     const mark = ".,;:!?".includes(word);
-    const shown = capital && !mark ? word[0].toUpperCase() + word.slice(1) : word;
+    const large = !mark && (capital || /^i(?:'|$)/.test(word)); // "i'm" too
+    const shown = large ? word[0].toUpperCase() + word.slice(1) : word;
     text += mark || text === "" ? shown : " " + shown;
     capital = ".!?".includes(word) || (capital && mark);
   }
