@@ -661,6 +661,29 @@ def test_text_of_a_submission_cannot_become_a_page(tmp_path):
     assert "\x1b" not in report.student_page(one, said_for("RNN"))
 
 
+def test_among_the_commonest_faults_a_missing_file_is_one():
+    """However much was to be asked of it; what hides behind other equal words stays apart."""
+    missing = [Mark(f"LM Dataset: {n}", 0, 1, "LanguageModelling.ipynb is missing") for n in "abc"]
+    wrong = [Mark(f"RNN backward: {n}", 0, 1, "a sum over rows or steps is missing") for n in "db"]
+    all_graded = [Graded("ada", [*missing, *wrong]), Graded("ben", missing)]
+    page = report.teacher_page(all_graded, said_for("RNN", "LM"))
+    _, faults = page.split("Commonest faults")
+    rows = re.findall(r'<td class="n">(\d+)</td><td>(.*?)</td><td>(.*?)</td>', faults)
+    assert rows == [
+        ("2", "LanguageModelling.ipynb", "LanguageModelling.ipynb is missing"),
+        ("1", "RNN backward: d", "a sum over rows or steps is missing"),
+        ("1", "RNN backward: b", "a sum over rows or steps is missing"),
+    ]
+
+
+def test_where_no_answer_was_given_the_teacher_is_told_so():
+    graded = [Graded("ada", answers={"Question 1": "<so>"}), Graded("ben", answers={})]
+    page = report.teacher_page(graded, said_for("RNN", "Q"))
+    asked = page[page.index("Question 1") :]
+    assert "<td>ada</td><td><pre>&lt;so&gt;</pre></td>" in asked
+    assert "<td>ben</td><td><em>no answer</em></td>" in asked
+
+
 def test_the_archive_for_gradescope(tmp_path, monkeypatch):
     book = tmp_path / "book.txt"
     book.write_text("a book", encoding="utf-8")

@@ -6,6 +6,7 @@ import csv
 import html
 import json
 import os
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from urllib.parse import quote
 from blg561.assignment.scores import Mark
 from blg561.assignment.settings import PARTS
 
+MISSING = re.compile(r"(\S+\.\w+) is missing")  # all that is said of what a file should have held
 STYLE = """<style>
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
 table { border-collapse: collapse; width: 100%; margin: 1em 0; }
-td, th { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top; }
+td, th { border-bottom: 1px solid #888; padding: .3em .6em; text-align: left; vertical-align: top; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 .bar { background: #0072b2; height: .8em; }
 pre { white-space: pre-wrap; font: inherit; margin: 0; }
@@ -124,6 +127,16 @@ def write_all(all_graded: list[Graded], said: dict, folder: Path):
     (folder / "teacher.html").write_text(teacher_page(all_graded, said), encoding="utf-8")
 
 
+def faults(graded: Graded) -> dict[tuple[str, str], None]:
+    """What was tried where it lost points, and what it is told; a missing file is one fault."""
+    found = {}
+    for test in graded.tests:
+        if test.score < test.most and test.part != "Q" and not test.said.startswith("judged once"):
+            file = MISSING.fullmatch(test.said)
+            found[file[1] if file else test.name, test.said] = None
+    return found
+
+
 def teacher_page(all_graded: list[Graded], said: dict) -> str:
     body = [f"<p>{len(all_graded)} submissions</p>", "<h2>Distribution</h2><table>"]
     most = sum(sum(said["points"][part].values()) for part in said["parts"])
@@ -145,14 +158,9 @@ def teacher_page(all_graded: list[Graded], said: dict) -> str:
         link = f'<a href="{place}/page.html">{shown(graded.name)}</a>'
         body.append(f"<tr><td>{link}</td>{cells}<td>{shown('; '.join(graded.flags))}</td></tr>")
     body.append("</table><h2>Commonest faults</h2><table>")
-    lost = [
-        test
-        for graded in all_graded
-        for test in graded.tests
-        if test.score < test.most and test.part != "Q" and not test.said.startswith("judged once")
-    ]
-    for name, count in Counter(t.name for t in lost).most_common(20):
-        said_most = Counter(t.said for t in lost if t.name == name).most_common(1)[0][0]
+    lost = [fault for graded in all_graded for fault in faults(graded)]
+    for name, count in Counter(name for name, _ in lost).most_common(20):
+        said_most = Counter(said for other, said in lost if other == name).most_common(1)[0][0]
         body.append(
             f'<tr><td class="n">{count}</td><td>{shown(name)}</td><td>{shown(said_most)}</td></tr>'
         )
@@ -164,7 +172,8 @@ def teacher_page(all_graded: list[Graded], said: dict) -> str:
         for question in said["points"]["Q"]:
             body.append(f"<h2>{question}</h2><table>")
             for graded in all_graded:
-                answer = shown(graded.answers.get(question, ""))
-                body.append(f"<tr><td>{shown(graded.name)}</td><td><pre>{answer}</pre></td></tr>")
+                answer = graded.answers.get(question, "")
+                told = f"<pre>{shown(answer)}</pre>" if answer.strip() else "<em>no answer</em>"
+                body.append(f"<tr><td>{shown(graded.name)}</td><td>{told}</td></tr>")
             body.append("</table>")
     return page(f"{said['title']}: for the teacher", body)
