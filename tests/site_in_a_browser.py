@@ -507,8 +507,9 @@ def test_a_drawing_is_made_larger_by_a_tap(pages, tab):
 
 
 def test_the_first_page_says_where_to_get_it(pages, tab):
-    """The address is that of pyproject.toml; how to report an error is told."""
+    """The address is that of pyproject.toml; how to report an error is told; a teacher finds a page."""
     page = tab(pages / "index.html")
+    assert page.locator(".bd-header a:text-is('For teachers')").first.is_visible()
     home = f"https://github.com/{repository.slug()}"
     assert page.locator(f".bd-header a[href='{home}']").first.is_visible()
     assert f"git clone {home} " in page.inner_text("article")
