@@ -29,7 +29,6 @@ html_js_files = ["equations.js", "site.js"]
 html_sidebars = {"*": []}  # what has no pages below it, all but the lessons, has none to list
 html_show_sourcelink = False
 html_copy_source = False
-html_show_search_summary = False  # it would be fetched, which no browser does from a file
 html_theme_options = {
     "show_toc_level": 2,
     "navbar_align": "left",

@@ -451,6 +451,13 @@ def test_search_finds_from_a_file(pages, tab):
     )
 
 
+def test_search_from_a_server_shows_the_passage(server, tab):
+    address, _ = server
+    page = tab(f"{address}/search.html?q=perplexity")
+    page.wait_for_selector("#search-results li .context", timeout=60_000)
+    assert "perplexity" in page.inner_text("#search-results li .context >> nth=0").lower()
+
+
 def test_an_equation_shows_itself_and_leads_to_its_code(pages, tab):
     page = tab(pages / "lessons" / "02_LSTM.html")
     page.hover("article p a.equation >> nth=0")
@@ -507,7 +514,7 @@ def test_a_drawing_is_made_larger_by_a_tap(pages, tab):
 
 
 def test_the_first_page_says_where_to_get_it(pages, tab):
-    """The address is that of pyproject.toml; how to report an error is told; a teacher finds a page."""
+    """The address is that of pyproject.toml; how to report an error is told, and where to teach."""
     page = tab(pages / "index.html")
     assert page.locator(".bd-header a:text-is('For teachers')").first.is_visible()
     home = f"https://github.com/{repository.slug()}"
@@ -587,6 +594,8 @@ def test_tables_of_results_can_be_sorted(pages, tab):
     page = tab(pages / "results.html")
     table = page.locator("table").first
     column = table.locator("th").nth(1)
+    sign = "(th) => getComputedStyle(th.querySelector('button'), '::after').content"
+    assert "↕" in column.evaluate(sign), "nothing says that it sorts"
 
     def values():
         cells = table.locator("tbody tr td:nth-child(2)").all_inner_texts()
@@ -596,6 +605,16 @@ def test_tables_of_results_can_be_sorted(pages, tab):
     assert values() == sorted(values()) and column.get_attribute("aria-sort") == "ascending"
     column.locator("button").click()
     assert values() == sorted(values(), reverse=True)
+
+
+def test_blanks_of_a_sorted_column_come_last(pages, tab):
+    page = tab(pages / "results.html")
+    table = page.locator("figure.leaderboard + * table").first
+    for _ in "up", "down":
+        table.locator("th button").nth(3).click()
+        values = table.locator("tbody tr td:nth-child(4)").all_inner_texts()
+        filled = [value for value in values if value.strip()]
+        assert 0 < len(filled) < len(values) and values[: len(filled)] == filled
 
 
 # The network in the page

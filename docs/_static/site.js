@@ -1,6 +1,9 @@
 // Equations shown where their numbers are pointed at, and tables that can be sorted.
 "use strict";
 
+// found passages are fetched, which no browser does from a file
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 const preview = document.createElement("div");
 preview.className = "equation-preview";
 preview.hidden = true;
@@ -47,6 +50,7 @@ function sortTable(table, column, button) {
   };
   rows.sort((m, n) => {
     const [a, b] = [value(m), value(n)];
+    if (a === "" || b === "") return (a === "") - (b === ""); // blanks last, up and down
     const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(b);
     return up ? order : -order;
   });
