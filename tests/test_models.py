@@ -8,6 +8,7 @@ from blg561.language_model.models import (
     LockedDropout,
     ResetFirstGRU,
     RNNModel,
+    evaluating,
     map_state,
 )
 from blg561.layer import GRULayer
@@ -270,3 +271,14 @@ def test_wrong_input_names_what_was_expected():
         model(torch.zeros(4, 2), model.initialize(4))
     with pytest.raises(ValueError, match=r"\(2, 4, 5\), got \(2, 3, 5\)"):
         model(torch.zeros(4, 2, dtype=torch.int64), model.initialize(3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_after_an_evaluation_the_network_is_as_before(training):
+    network = build("lstm").train(training)
+    with evaluating(network):
+        assert not network.training
+    assert network.training == training
+    with pytest.raises(KeyError), evaluating(network):
+        raise KeyError
+    assert network.training == training
