@@ -130,9 +130,9 @@ MISTAKES = {
         edited(
             train_one_epoch=(
                 "    return total / tokens  # (LM.1)",
-                "    return total / tokens if was_training else 0.0",
+                "    return total / tokens if model.training else 0.0",
             ),
-            generate=("    model.eval()\n", ""),
+            generate=("    with evaluating(model):\n", "    if True:\n"),
             Dataset=("tokens[max(split - 1, 0) :]", "tokens[split:]"),
             RNNModel=("states.append(after)", "states.append(map_state(torch.zeros_like, after))"),
         ),
@@ -143,7 +143,7 @@ MISTAKES = {
         "a text read in two parts",
     ),
     "schedule": (
-        edited(train_one_epoch=("        step_scheduler(scheduler, log)\n", "")),
+        edited(train_one_epoch=("        step_scheduler(scheduler, epoch, log)\n", "")),
         {"train: weights": 2, "train: train_loss": 1, "train: validation_loss": 1},
         "scheduler.step() is not called",
     ),

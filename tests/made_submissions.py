@@ -54,7 +54,8 @@ def solution_of_training() -> str:
     from blg561.language_model import checkpoints, softmax
 
     pieces = [
-        "import os\nfrom pathlib import Path\nimport torch\nfrom torch import nn\n",
+        "import contextlib\nimport io\nimport os\nfrom pathlib import Path\n",
+        "import torch\nfrom torch import nn\n",
         inspect.getsource(softmax.sampled_loss),
         *map(inspect.getsource, (checkpoints.CheckpointError, checkpoints.save)),
         inspect.getsource(checkpoints.model_contents),

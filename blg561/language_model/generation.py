@@ -54,10 +54,9 @@ def generate(
     state = model.initialize(1)
     with evaluating(model):
         for _ in range(len_gen):
-            hidden, state = model.read(x, state)
-            logits = model.output(hidden[:, -1])  # a long history needs none of the others
+            logits, state = model(x, state)
             # on the CPU, so that a seed means the same words on every device
-            probabilities = distribution(logits[0].float().cpu(), temperature, top_k, top_p)
+            probabilities = distribution(logits[0, -1].float().cpu(), temperature, top_k, top_p)
             index = torch.multinomial(probabilities, 1, generator=generator).item()
             words.append(idx_data_dict[index])
             x = torch.tensor([[index]], device=device)

@@ -159,7 +159,7 @@ class DynamicEvaluation(Network):
             raise ValueError(f"decay must lie from 0 to 1, got {decay}")
         if not epsilon > 0:
             raise ValueError(f"epsilon must be above 0, got {epsilon}")
-        self.block = block
+        self.block, self.pulled = block, decay > 0
         self.trained = [p.detach().clone() for p in model.parameters()]
         if scale is None:
             self.rates = [learning_rate] * len(self.trained)
@@ -208,7 +208,8 @@ class DynamicEvaluation(Network):
         settings = zip(parameters, gradients, self.rates, self.decays, self.trained, strict=True)
         with torch.no_grad():
             for p, gradient, rate, decay, trained in settings:
-                p.lerp_(trained, decay)  # adds decay * (trained - p), (BT.12)
+                if self.pulled:
+                    p.lerp_(trained, decay)  # adds decay * (trained - p), (BT.12)
                 p -= rate * gradient  # (BT.12)
         self._start_block()
 

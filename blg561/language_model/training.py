@@ -351,7 +351,7 @@ def describe(trainloader, model, optimizer, criterion, scheduler, grad_clip, cli
         "clipping": clip_val if grad_clip else None,
         "batch_size": getattr(batches, "batch_size", None),
         "order": type(getattr(batches, "sampler", batches)).__name__,
-        "stride": trainloader.dataset.stride,
+        "stride": getattr(trainloader.dataset, "stride", None),
         "seq_length": trainloader.dataset.seq_length,
         "training_tokens": len(trainloader.dataset.data) - 1,
     }
