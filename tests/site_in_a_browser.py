@@ -108,8 +108,7 @@ WIDTHS = {"phone": 390, "desk": 1200}
 ALSO_LOOKED_AT = {"phone": [390], "desk": [900, 1600]}  # where nothing may scroll sideways
 THEMES = ["light", "dark"]
 
-# What is asked of each page. One visit asks all of it, as a page takes long to open; the window is
-# made as narrow as a phone meanwhile.
+# What is asked of each page. A visit asks all of it, as a page takes long to open.
 ASKED = {
     "formulas with an error, formulas that are still TeX": """() => [
         document.querySelectorAll("mjx-merror, [data-mjx-error]").length,
@@ -183,33 +182,30 @@ ASKED_OF_THEME = {"light": {}, "dark": {"runOnly": ["color-contrast", "link-in-t
 
 @pytest.fixture(scope="session")
 def visit(pages, browser):
-    """A function of a page's name: all that is asked of it, for each device."""
+    """A function of a page's name and a device: all that is asked of it, by one visit."""
     return functools.cache(functools.partial(look_at, pages, browser))
 
 
-def look_at(pages: Path, browser, name: str) -> dict[str, dict]:
-    context = browser.new_context(viewport={"width": WIDTHS["desk"], "height": 900})
+def look_at(pages: Path, browser, name: str, device: str) -> dict:
+    viewport = {"width": WIDTHS[device], "height": 900}
+    context = browser.new_context(viewport=viewport, has_touch=device == "phone")
     page = context.new_page()
-    asked = {"complaints": listen(page)}
+    found = {"complaints": listen(page)}
     page.goto((pages / f"{name}.html").as_uri())
     page.evaluate("window.MathJax?.startup?.promise")
     page.add_style_tag(content="* { transition: none !important; }")  # colours half-way between
-    asked |= {"url": page.url} | {key: page.evaluate(script) for key, script in ASKED.items()}
-    found = {device: dict(asked) for device in WIDTHS}
-    for device, widths in ALSO_LOOKED_AT.items():
-        found[device]["sideways"] = {width: sideways(page, width) for width in widths}
-    found["desk"]["paper"] = on_paper(page)
-    colours = {theme: colours_of_code(page, theme) for theme in THEMES}
-    found["desk"]["colours of code"] = colours
+    found |= {"url": page.url} | {key: page.evaluate(script) for key, script in ASKED.items()}
+    found["sideways"] = {width: sideways(page, width) for width in ALSO_LOOKED_AT[device]}
+    if device == "desk":
+        found["paper"] = on_paper(page)
+        found["colours of code"] = {theme: colours_of_code(page, theme) for theme in THEMES}
+    page.set_viewport_size(viewport)
+    page.wait_for_function(SETTLED, timeout=60_000)
     page.evaluate(SLIM)
-    for device, width in WIDTHS.items():
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(SETTLED, timeout=60_000)
-        found[device]["axe"] = {}
-        for theme in THEMES:
-            in_theme(page, theme)
-            result = serious_findings(page, AXE | ASKED_OF_THEME[theme])
-            found[device]["axe"][theme] = result
+    found["axe"] = {}
+    for theme in THEMES:
+        in_theme(page, theme)
+        found["axe"][theme] = serious_findings(page, AXE | ASKED_OF_THEME[theme])
     context.close()
     return found
 
@@ -247,8 +243,7 @@ def serious_findings(page, options: dict) -> list[tuple[str, list[str]]]:
 @pytest.fixture(params=itertools.product(names_of_pages(), WIDTHS), ids="-".join)
 def seen(request, visit):
     """Each page in turn, on a phone and on a desk."""
-    name, device = request.param
-    return visit(name)[device]
+    return visit(*request.param)
 
 
 def test_every_page_is_looked_at(pages):
@@ -301,7 +296,7 @@ def test_nothing_but_code_and_tables_scrolls_sideways(seen):
 @pytest.mark.parametrize("name", names_of_pages())
 def test_on_paper_nothing_is_cut_and_no_control_is_left(visit, name):
     told = "cut; controls; solutions that cannot be unfolded"
-    assert visit(name)["desk"]["paper"] == [[], [], []], told
+    assert visit(name, "desk")["paper"] == [[], [], []], told
 
 
 def test_axe_finds_nothing_serious(seen):
@@ -312,7 +307,7 @@ def test_axe_finds_nothing_serious(seen):
 @pytest.mark.parametrize("name", names_of_pages())
 def test_code_can_be_read(visit, name, theme):
     """The contrast of every colour of code with its background: 4.5 or more (WCAG AA)."""
-    for pair in visit(name)["desk"]["colours of code"][theme]:
+    for pair in visit(name, "desk")["colours of code"][theme]:
         light, dark = sorted(map(luminance, pair.split("/")), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, pair
 
@@ -807,13 +802,13 @@ def test_words_are_set_like_a_sentence(live_page):
 
 
 def test_a_run_that_ends_by_itself_says_so(pages, tab):
-    """400 words after it began, whatever was written before."""
+    """200 words after it began, whatever was written before."""
     page = open_live(tab(pages / "index.html"))
     page.evaluate("setInterval = ((later) => (f) => later(f, 0))(setInterval)")
     page.click("[data-do=step]")
     page.click("[data-do=run]")
-    page.wait_for_selector(".live-note:text('stopped after 400 words')", timeout=60_000)
-    assert page.locator(".live-written").count() == 401
+    page.wait_for_selector(".live-note:text('stopped after 200 words')", timeout=60_000)
+    assert page.locator(".live-written").count() == 201
     assert page.inner_text("[data-do=run]") == "Go on"
 
 

@@ -6,7 +6,7 @@ const BEGINNING = "it is a truth universally acknowledged , that";
 const MOST_READ = 300; // words of a beginning that are read: a longer one changes little
 const SHOWN = 12; // next words in the bars
 const LINE = 120; // words that the line has room for
-const IN_A_RUN = 400; // words, after which "Go on" waits to be asked again
+const IN_A_RUN = 200; // words, after which "Go on" waits to be asked again
 
 const SKELETON = `
   <label class="live-beginning">A beginning
