@@ -197,20 +197,10 @@ def test_plateau_scheduler_sees_the_validation_loss(text_file, tmp_path):
     assert log["learning_rate"] == pytest.approx([1e-9, 1e-9, 2.5e-10])
 
 
-def test_a_plateau_scheduler_sees_each_epochs_own_loss(text_file, tmp_path, monkeypatch):
-    trainloader, evalloader = loaders(text_file)
-    model = small_lstm(trainloader)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
-    seen = []
-    monkeypatch.setattr(scheduler, "step", seen.append)
-    arguments = (trainloader, evalloader, model, optimizer, CRITERION, 3)
-    log = train(*arguments, scheduler=scheduler, folder=tmp_path)
-    assert seen == log["validation_loss"]
-    assert len(set(seen)) == 3
-
-
-def test_a_plateau_is_looked_for_where_there_was_an_evaluation(text_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("interval", "evaluated"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5])])
+def test_a_plateau_scheduler_sees_each_loss_once(
+    text_file, tmp_path, monkeypatch, interval, evaluated
+):
     trainloader, evalloader = loaders(text_file)
     model = small_lstm(trainloader)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
@@ -219,9 +209,10 @@ def test_a_plateau_is_looked_for_where_there_was_an_evaluation(text_file, tmp_pa
     monkeypatch.setattr(scheduler, "step", seen.append)
     log = train(
         trainloader, evalloader, model, optimizer, CRITERION, 5,
-        scheduler=scheduler, folder=tmp_path, eval_interval=2,
+        scheduler=scheduler, folder=tmp_path, eval_interval=interval,
     )  # fmt: skip
-    assert log["validation_epoch"] == [2, 4, 5] and seen == log["validation_loss"]
+    assert log["validation_epoch"] == evaluated and seen == log["validation_loss"]
+    assert len(set(seen)) == len(evaluated)
 
 
 def test_what_diverged_does_not_claim_the_file_it_would_have_replaced(text_file, tmp_path):
